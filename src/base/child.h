@@ -17,7 +17,8 @@
 
 struct child {
 	pid_t pid;
-	int out_fd; /* its standard output; owned by the child, see child_wait */
+	int out_fd; /* its standard output; closed by child_wait */
+	char name[64]; /* argv[0], for messages */
 };
 
 /* ERR_NOTFOUND where the program cannot be executed. */
@@ -30,13 +31,15 @@ enum err child_start(struct child *c, char *const argv[],
  */
 enum err child_wait(struct child *c, struct error *err) MUST_CHECK;
 
-/* End the child with SIGTERM (SIGKILL after two seconds), reap it. */
+/* End the child with SIGTERM (SIGKILL after two seconds), reap it.  Nothing
+ * happens where pid is not positive, as after child_wait. */
 void child_kill(struct child *c);
 
 /*
  * Split text into words as sh does for plain words, quotes and backslashes
  * (no expansion of any kind).  *argv is NULL-terminated, one allocation,
- * freed by the caller with free.
+ * freed by the caller with free.  ERR_USAGE where a quote is not closed or
+ * there is no word at all.
  */
 enum err child_split(char ***argv, const char *text,
 	struct error *err) MUST_CHECK;

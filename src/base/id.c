@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/id.h"
+
+uint64_t
+id_prefix(const struct id *id)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		v = v << 8 | id->b[i];
+	return v;
+}
+
+void
+hex_encode(const uint8_t *data, size_t len, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < len; i++) {
+		*out++ = digits[data[i] >> 4];
+		*out++ = digits[data[i] & 15];
+	}
+	*out = '\0';
+}
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* The text is checked before anything is written, digit by digit, so that a
+ * text that ends early is never read behind its NUL. */
+bool
+hex_decode(const char *text, uint8_t *out, size_t len)
+{
+	for (size_t i = 0; i < 2 * len; i++) {
+		if (digit(text[i]) < 0)
+			return false;
+	}
+	for (size_t i = 0; i < len; i++)
+		out[i] = (uint8_t)(digit(text[2 * i]) << 4 |
+				   digit(text[2 * i + 1]));
+	return true;
+}
