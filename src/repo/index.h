@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index: which chunks the repository has, and where.
+ *
+ * The truth is the index segments in the store.  The index keeps a local copy
+ * of them as sorted runs, memory-mapped files of blocks that are each
+ * authenticated, with a filter in front (repo/run.h, repo/filter.h): a lookup
+ * costs a filter probe where the chunk is new and one block where it is not.
+ * The local copy belongs to one machine; it is rebuilt when it is missing,
+ * damaged or too new, and may be deleted at any time.  Several processes may
+ * share it: a run, once named, never changes.
+ *
+ * What a session adds is visible at once to its own lookups (index_add) and
+ * goes to a run when the segment is published.
+ *
+ * Any number of threads may look up and add at the same time.  Memory: the
+ * records added since the last publication, plus what the kernel keeps of the
+ * mapped runs.
+ */
+#ifndef REPO_INDEX_H
+#define REPO_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/id.h"
+#include "base/secret.h"
+#include "repo/record.h"
+#include "repo/segment.h"
+#include "store/store.h"
+
+struct index;
+
+struct index_conf {
+	struct store *store; /* borrowed; outlives the index */
+	const struct secret *structure; /* borrowed likewise */
+	const char *cache_dir; /* of this repository; NULL: a temporary one */
+};
+
+/* Open and bring up to date with the segments in the store. */
+enum err index_open(struct index **out, const struct index_conf *conf,
+	struct error *err) MUST_CHECK;
+void index_close(struct index *idx);
+
+/* List the store again and take up new segments. */
+enum err index_refresh(struct index *idx, struct error *err) MUST_CHECK;
+
+/* Where id lies; *found false where the repository does not have it. */
+enum err index_find(struct index *idx, const struct id *id,
+	struct location *out, bool *found, struct error *err) MUST_CHECK;
+
+/*
+ * The claim of a writer on a chunk that it is about to store.
+ * CLAIM_HAVE: it is in the repository, or in a pack of this session, or some
+ * other thread of this process is storing it now.  CLAIM_MINE: nobody has it;
+ * the caller stores it and later calls index_add for its pack.  A claim is
+ * never given back: a session in which storing a chunk failed, fails.
+ */
+enum claim { CLAIM_HAVE, CLAIM_MINE };
+enum err index_claim(struct index *idx, const struct id *id,
+	enum claim *claim, struct error *err) MUST_CHECK;
+
+/* A pack of this session is durable; its chunks can now be found. */
+enum err index_add(struct index *idx, const struct pack_info *pack,
+	const struct record *recs, struct error *err) MUST_CHECK;
+
+/* Publish a segment of all packs added since the last one (none: do nothing)
+ * and move them to the local runs.  Durable on return. */
+enum err index_publish(struct index *idx, struct error *err) MUST_CHECK;
+
+/* Packs added and not yet published. */
+uint32_t index_unpublished(const struct index *idx);
+
+/* Every chunk in ascending order of ids; of an id that is in several packs,
+ * each location.  Not while others add. */
+typedef enum err index_each_fn(void *arg, const struct location *loc,
+	struct error *err);
+enum err index_each(struct index *idx, index_each_fn *fn, void *arg,
+	struct error *err) MUST_CHECK;
+
+/* Every pack that a segment names. */
+typedef enum err index_pack_fn(void *arg, const struct pack_info *pack,
+	struct error *err);
+enum err index_each_pack(struct index *idx, index_pack_fn *fn, void *arg,
+	struct error *err) MUST_CHECK;
+
+#endif /* REPO_INDEX_H */

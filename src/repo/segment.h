@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * segment: an index segment, the list of some packs and their records
+ * (docs/format.md, section 6).
+ *
+ * Written: segment_init, segment_add_pack and segment_add_record in turn,
+ * segment_publish.  Read: segment_load calls back once per record.
+ */
+#ifndef REPO_SEGMENT_H
+#define REPO_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "repo/record.h"
+#include "store/store.h"
+
+enum { SEGMENT_MAX = 64 << 20 };
+
+struct pack_info {
+	struct id id;
+	uint64_t size; /* of the object */
+	uint32_t n_records;
+};
+
+struct segment {
+	uint32_t n_packs;
+	struct buf packs;
+};
+
+void segment_init(struct segment *seg);
+void segment_fini(struct segment *seg);
+bool segment_empty(const struct segment *seg);
+
+/* recs in the order of the pack. */
+enum err segment_add(struct segment *seg, const struct pack_info *pack,
+	const struct record *recs, struct error *err) MUST_CHECK;
+
+/* Create the object; the name's id goes to id.  Durable on return. */
+enum err segment_publish(const struct segment *seg, struct store *st,
+	const struct secret *structure, struct id *id,
+	struct error *err) MUST_CHECK;
+
+struct segment_visitor {
+	/* once per pack, then per record of it; any may be NULL */
+	enum err (*pack)(void *arg, const struct pack_info *pack,
+		struct error *err);
+	enum err (*record)(void *arg, const struct location *loc,
+		struct error *err);
+	enum err (*replaces)(void *arg, unsigned level, const struct id *id,
+		struct error *err);
+	void *arg;
+};
+
+/* Open and check a whole segment before anything of it is handed out. */
+enum err segment_load(struct store *st, const char *name,
+	const struct secret *structure, const struct segment_visitor *v,
+	struct error *err) MUST_CHECK;
+
+#endif /* REPO_SEGMENT_H */
