@@ -24,9 +24,8 @@ enum {
 bool
 chunker_params_ok(const struct chunker_params *p)
 {
-	return p->min >= WINDOW && p->min <= p->target &&
-		p->target <= p->max && p->max <= TARGET_MAX &&
-		(p->target & (p->target - 1)) == 0;
+	return p->min >= WINDOW && p->min <= p->target && p->target <= p->max &&
+	       p->max <= TARGET_MAX && (p->target & (p->target - 1)) == 0;
 }
 
 void
@@ -116,8 +115,8 @@ scan_four(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t seg,
 {
 	const uint8_t *p[4] = { data, data + seg, data + 2 * seg,
 		data + 3 * seg };
-	uint64_t a = *h, b = 0, c = 0, d = 0;
-	size_t i;
+	uint64_t a = *h, b = 0, c = 0, d = 0, lane[4];
+	size_t i, k, at;
 
 	for (i = 0; i < WINDOW; i++) {
 		b = step(t, b, p[1][(ptrdiff_t)i - WINDOW]);
@@ -139,19 +138,21 @@ scan_four(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t seg,
 	}
 
 	/* A lane was hit at i; one before it may be hit later than i. */
-	uint64_t lane[4] = { a, b, c, d };
-
-	for (size_t k = 0;; k++) {
-		size_t at = i;
-
-		if (lane[k] >= below)
-			at += 1 + scan_one(t, &lane[k], p[k] + i + 1,
-					seg - i - 1, below);
-		if (at < seg) {
-			*h = lane[k];
-			return k * seg + at;
-		}
+	lane[0] = a;
+	lane[1] = b;
+	lane[2] = c;
+	lane[3] = d;
+	for (k = 0;; k++) {
+		at = i;
+		if (lane[k] < below)
+			break;
+		at += 1 +
+		      scan_one(t, &lane[k], p[k] + i + 1, seg - i - 1, below);
+		if (at < seg)
+			break;
 	}
+	*h = lane[k];
+	return k * seg + at;
 }
 
 static size_t
@@ -198,8 +199,8 @@ chunker_feed(struct chunker *c, const uint8_t *data, size_t len, size_t *used)
 	while (i < len) {
 		size_t end = c->n + 1 < p->target ? p->target - 1 : p->max;
 		size_t part = min_size(len - i, end - c->n);
-		size_t at = scan(t, &c->h, data + i, part,
-			threshold(p, c->n + 1));
+		size_t at =
+			scan(t, &c->h, data + i, part, threshold(p, c->n + 1));
 		bool hit = at < part;
 
 		at += hit;

@@ -52,8 +52,6 @@ struct chunker {
 	struct chunker_params params;
 	uint64_t h;
 	size_t n; /* length of the current chunk so far */
-	/* and what an implementation needs to start lanes in mid-stream */
-	uint8_t tail[64];
 };
 
 /* gear must outlive c.  params must be ok. */

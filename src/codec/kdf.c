@@ -39,8 +39,9 @@ kdf_argon2id(struct secret *out, const void *pass, size_t pass_len,
 		return err_set(err, ERR_USAGE,
 			"the passphrase is longer than 4 GiB");
 
-	/* Chooses the fast implementations; without it the slow ones run. */
-	(void)sodium_init();
+	/* Chooses among the implementations; may be called again. */
+	if (sodium_init() < 0)
+		return err_set(err, ERR_IO, "libsodium does not start");
 	if (crypto_pwhash_argon2id(key.b, SECRET_LEN, pass, pass_len, salt,
 		    cost->passes, (size_t)cost->mem_kib << 10,
 		    crypto_pwhash_argon2id_ALG_ARGON2ID13) != 0)

@@ -4,7 +4,7 @@
 
 #include <openssl/evp.h>
 
-_Static_assert(SECRET_LEN == KX_PUBLIC, "X25519: both halves have 32 bytes");
+_Static_assert(SECRET_LEN == 32 && KX_PUBLIC == 32, "RFC 7748, section 5");
 
 static enum err
 no_memory(struct error *err)
@@ -13,8 +13,7 @@ no_memory(struct error *err)
 }
 
 enum err
-kx_public_of(struct kx_public *pub, const struct secret *sec,
-	struct error *err)
+kx_public_of(struct kx_public *pub, const struct secret *sec, struct error *err)
 {
 	struct kx_public made;
 	size_t len = KX_PUBLIC;

@@ -5,7 +5,7 @@
 #include <sodium/crypto_shorthash_siphash24.h>
 
 _Static_assert(sizeof(struct shorthash_key) ==
-		crypto_shorthash_siphash24_KEYBYTES,
+		       crypto_shorthash_siphash24_KEYBYTES,
 	"length of a key");
 
 uint64_t
