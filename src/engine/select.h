@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* select: which snapshots are meant. */
+#ifndef ENGINE_SELECT_H
+#define ENGINE_SELECT_H
+
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "model/snapshot.h"
+#include "repo/repo.h"
+
+/* Empty fields do not restrict. */
+struct snapshot_filter {
+	const char *host;
+	struct strings tags; /* all of them */
+	struct strings sources; /* all of them, as "files:/etc" or "/etc" */
+};
+
+struct snapshot_list {
+	struct snapshot *v; /* ascending by begin, then uid */
+	size_t n;
+};
+
+enum err snapshot_list_load(struct snapshot_list *out, struct repo *r,
+	const struct snapshot_filter *filter, struct error *err) MUST_CHECK;
+void snapshot_list_fini(struct snapshot_list *list);
+
+/*
+ * "latest" (of those the filter leaves), or hexadecimal digits that begin
+ * exactly one snapshot's uid.  ERR_NOTFOUND, ERR_USAGE where it is ambiguous.
+ * out was initialised.
+ */
+enum err snapshot_select(struct snapshot *out, struct repo *r,
+	const char *name, const struct snapshot_filter *filter,
+	struct error *err) MUST_CHECK;
+
+/*
+ * Split "SNAPSHOT[:SUBPATH]" in place: *name is cut at the first colon,
+ * *subpath points behind it or is NULL.
+ */
+void snapshot_split(char *spec, char **name, char **subpath);
+
+#endif /* ENGINE_SELECT_H */

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source: something that can be backed up, and its life in one run.
+ *
+ *   open -> freeze -> capture (or follow) -> thaw -> close
+ *
+ * A source knows nothing of the repository.  It hands entries and their bytes
+ * to a sink, in ascending order of keys (model/path.h), and the engine decides
+ * what becomes of them.
+ *
+ * freeze makes a point in time that stays as it is while it is read: a ZFS or
+ * RBD snapshot, a database transaction; plain files have none.  thaw undoes
+ * freeze.  It is called once after every freeze, even one that failed halfway,
+ * and also for what a crashed run left behind, so it must cope with both.
+ *
+ * What a driver can do beyond capture is data (caps) and an optional
+ * operation, NULL where it cannot: follow blocks and yields changes as they
+ * happen; restore back into the system and drills append steps to a plan and
+ * come with plans.
+ */
+#ifndef SOURCE_SOURCE_H
+#define SOURCE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/err.h"
+#include "model/entry.h"
+
+struct source;
+struct sink;
+struct reader;
+
+/* ---- what the command line or a job says ---- */
+
+enum option_type {
+	OPTION_BOOL, /* "yes", "no" */
+	OPTION_TEXT,
+	OPTION_LIST, /* text that may be given several times */
+	OPTION_SIZE, /* bytes, with K, M, G, T */
+	OPTION_NUMBER
+};
+
+struct source_option {
+	const char *name; /* as in -o name=value and in YAML */
+	enum option_type type;
+	const char *fallback; /* text of the default; NULL: none */
+	const char *help; /* one line */
+};
+
+struct setting {
+	const char *name;
+	const char *value;
+};
+
+struct source_conf {
+	const char *const *args; /* REST of each SCHEME:REST, or a command */
+	size_t n_args;
+	const struct setting *settings;
+	size_t n_settings;
+};
+
+/* ---- contents that are pulled: files ---- */
+
+struct region {
+	uint64_t off, len;
+	bool hole; /* reads as zeroes and is not stored */
+};
+
+/*
+ * One file to be read, by whichever thread, perhaps later.  The sink calls
+ *
+ *   open -> region, read ... -> settle -> (open again, or) close
+ *
+ * and always close, which also frees the reader, even without an open.
+ */
+struct reader_ops {
+	/*
+	 * Open it and complete e, which came with the reader, from what is
+	 * there now: stamp, extended attributes, flags.  What e borrows then
+	 * lives until close.  ERR_NOTFOUND where it is gone.
+	 */
+	enum err (*open)(struct reader *r, struct entry *e, struct error *err);
+	/* Up to len bytes at off; *got < len only at the end. */
+	enum err (*read)(struct reader *r, uint64_t off, void *data,
+		size_t len, size_t *got, struct error *err);
+	/* What lies at off and how far it goes, within [0, size); NULL: all
+	 * is data. */
+	enum err (*region)(struct reader *r, uint64_t off, uint64_t size,
+		struct region *out, struct error *err);
+	/* Whether it still is what open found. */
+	enum err (*settle)(struct reader *r, bool *changed, struct error *err);
+	void (*close)(struct reader *r);
+};
+
+struct reader {
+	const struct reader_ops *ops;
+};
+
+/* ---- where entries go ---- */
+
+/*
+ * The engine implements this, a source calls it, from one thread.  Keys
+ * ascend over all calls; each entry begins with offer.  Strings are borrowed
+ * for the call, except that a reader is taken over.
+ *
+ *   offer -> done: nothing more to do for this entry, or one of
+ *     entry                                 (no content, or inline)
+ *     file                                  (content pulled by a reader)
+ *     stream_begin, stream_write..., stream_end      (content pushed)
+ *     image_begin, image_replace / image_punch..., image_end
+ *
+ * An error from any of them ends the capture: the source returns it.
+ */
+struct sink_ops {
+	/*
+	 * Here is key, with everything that its directory tells: type, mode,
+	 * ids and their names, times, inode, device, links, size.  *done: it
+	 * is unchanged since the previous snapshot or another name of an
+	 * earlier file, and has been taken over from there.
+	 */
+	enum err (*offer)(struct sink *s, struct bytes key,
+		const struct entry *e, bool *done, struct error *err);
+	enum err (*entry)(struct sink *s, struct bytes key,
+		const struct entry *e, struct error *err);
+	enum err (*file)(struct sink *s, struct bytes key,
+		const struct entry *e, struct reader *r, struct error *err);
+
+	enum err (*stream_begin)(struct sink *s, struct bytes key,
+		const struct entry *e, struct error *err);
+	enum err (*stream_write)(struct sink *s, const void *data, size_t len,
+		struct error *err);
+	enum err (*stream_end)(struct sink *s, struct error *err);
+
+	/* An image of e->size bytes: an edit of what base (data NULL: none)
+	 * was in the previous snapshot; ranges ascend. */
+	enum err (*image_begin)(struct sink *s, struct bytes key,
+		const struct entry *e, struct bytes base, struct error *err);
+	enum err (*image_replace)(struct sink *s, uint64_t off,
+		const void *data, size_t len, struct error *err);
+	enum err (*image_punch)(struct sink *s, uint64_t off, uint64_t len,
+		struct error *err);
+	enum err (*image_end)(struct sink *s, struct error *err);
+
+	/* The content of a small entry of the previous snapshot, appended to
+	 * out; *found false where there is none. */
+	enum err (*previous)(struct sink *s, struct bytes key,
+		struct buf *out, bool *found, struct error *err);
+
+	/* key could not be read: it is noted and the run goes on. */
+	void (*problem)(struct sink *s, struct bytes key,
+		const struct error *why);
+};
+
+struct sink {
+	const struct sink_ops *ops;
+};
+
+/* ---- the driver ---- */
+
+struct source_caps {
+	bool change_map; /* capture edits the previous tree */
+	bool follow;
+	bool restore_in_place;
+	bool drill;
+};
+
+struct source_ops {
+	const char *scheme; /* "zfs" in zfs:tank/vm-12 */
+	const char *summary; /* one line */
+	const struct source_option *options; /* ends with a NULL name */
+	struct source_caps caps;
+
+	/* Required.  conf has been checked by source_conf_check. */
+	enum err (*open)(struct source **out, const struct source_conf *conf,
+		struct error *err);
+	void (*close)(struct source *src);
+	/* The names of what is protected, as the snapshot lists them
+	 * ("files:/etc"); added to out. */
+	enum err (*describe)(struct source *src,
+		enum err (*name)(void *arg, const char *name,
+			struct error *err),
+		void *arg, struct error *err);
+	enum err (*capture)(struct source *src, struct sink *sink,
+		struct error *err);
+
+	/* Optional; both or neither. */
+	enum err (*freeze)(struct source *src, struct error *err);
+	enum err (*thaw)(struct source *src, struct error *err);
+
+	/* Optional, with caps.follow: yield changes until *stop is set. */
+	enum err (*follow)(struct source *src, struct sink *sink,
+		const _Atomic bool *stop, struct error *err);
+};
+
+struct source {
+	const struct source_ops *ops;
+};
+
+/* All drivers, ending with NULL. */
+extern const struct source_ops *const source_drivers[];
+
+/* NULL for an unknown scheme. */
+const struct source_ops *source_driver(const char *scheme);
+
+/*
+ * Split "SCHEME:REST"; a text without a scheme (or with a slash before the
+ * first colon) is files: with the whole text as rest.  ERR_USAGE for an
+ * unknown scheme.
+ */
+enum err source_parse(const char *text, const struct source_ops **ops,
+	const char **rest, struct error *err) MUST_CHECK;
+
+/* Names, types and repetition of every setting.  ERR_USAGE. */
+enum err source_conf_check(const struct source_ops *ops,
+	const struct source_conf *conf, struct error *err) MUST_CHECK;
+
+/* The last setting of name, or the option's default, or NULL. */
+const char *source_text(const struct source_ops *ops,
+	const struct source_conf *conf, const char *name);
+bool source_bool(const struct source_ops *ops, const struct source_conf *conf,
+	const char *name);
+/* 0 where it has neither setting nor default. */
+uint64_t source_size(const struct source_ops *ops,
+	const struct source_conf *conf, const char *name);
+
+#endif /* SOURCE_SOURCE_H */
