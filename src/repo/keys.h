@@ -35,7 +35,8 @@ struct epoch {
 
 struct keyset {
 	enum role role;
-	char keyid[KEYID_HEX + 1];
+	char keyid[KEYID_HEX + 1]; /* empty, and repo zero, until unlocked */
+	struct uid repo;
 	struct secret structure;
 	bool has_id; /* the id key, and what is derived from it */
 	struct secret id;
@@ -86,6 +87,7 @@ enum err keys_unlock(struct store *st, const struct uid *repo,
 
 struct key_info {
 	char keyid[KEYID_HEX + 1];
+	struct uid repo; /* another one: left by an init that was killed */
 	enum role role;
 	int64_t created_sec;
 };
