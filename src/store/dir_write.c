@@ -42,7 +42,7 @@ enum {
 	 * on files open for writing only. */
 	TEMP_MODE = 0600,
 	TEMP_TRIES = 100,
-	PIECE_LEN = 4 << 20
+	PIECE_LEN = 1 << 20
 };
 
 #define TEMP_PREFIX ".tmp-"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fsx.h"
@@ -36,43 +35,53 @@ fdcache_fini(struct fdcache *c)
 	(void)pthread_mutex_destroy(&c->lock);
 }
 
-static struct fdcache_slot *
-slot_find(struct fdcache *c, const char *name, uint64_t hash)
+static int
+slot_find(const struct fdcache *c, const char *name, uint64_t hash)
 {
 	for (int i = 0; i < FDCACHE_SLOTS; i++) {
-		struct fdcache_slot *s = &c->slot[i];
+		const struct fdcache_slot *s = &c->slot[i];
 
-		if (s->fd >= 0 && !s->stale && s->hash == hash &&
+		if (c->hash[i] == hash && s->fd >= 0 && !s->stale &&
 			strcmp(s->name, name) == 0)
-			return s;
+			return i;
 	}
-	return NULL;
+	return -1;
 }
 
 static void
-slot_hold(struct fdcache *c, struct fdcache_slot *s, struct fdcache_hold *hold)
+slot_hold(struct fdcache *c, int i, struct fdcache_hold *hold)
 {
-	s->holds++;
-	s->used = ++c->clock;
-	hold->fd = s->fd;
-	hold->slot = (int)(s - c->slot);
+	c->slot[i].holds++;
+	c->used[i] = ++c->clock;
+	*hold = (struct fdcache_hold){ .fd = c->slot[i].fd, .slot = i };
 }
 
-/* A slot for a new file: a free one, else the one to evict; NULL where all
- * are held. */
-static struct fdcache_slot *
-slot_victim(struct fdcache *c)
+/* The descriptor that was there, -1 if none, for the caller to close. */
+static int
+slot_clear(struct fdcache *c, int i)
 {
-	struct fdcache_slot *best = NULL;
+	int fd = c->slot[i].fd;
 
-	for (int i = 0; i < FDCACHE_SLOTS; i++) {
-		struct fdcache_slot *s = &c->slot[i];
+	assert(c->slot[i].holds == 0);
+	c->slot[i].fd = -1;
+	c->slot[i].stale = false;
+	c->used[i] = 0;
+	return fd;
+}
 
-		if (s->fd < 0)
-			return s;
-		if (s->holds == 0 && (best == NULL || s->used < best->used))
-			best = s;
-	}
+/* The slot for a new file: a free one, else the one to evict; -1 where all
+ * are held. */
+static int
+slot_victim(const struct fdcache *c)
+{
+	uint64_t best_used = UINT64_MAX;
+	int best = -1;
+
+	for (int i = 0; i < FDCACHE_SLOTS; i++)
+		if (c->used[i] < best_used && c->slot[i].holds == 0) {
+			best_used = c->used[i];
+			best = i;
+		}
 	return best;
 }
 
@@ -80,14 +89,14 @@ bool
 fdcache_take(struct fdcache *c, const char *name, struct fdcache_hold *hold)
 {
 	uint64_t hash = name_hash(name);
-	struct fdcache_slot *s;
+	int i;
 
 	(void)pthread_mutex_lock(&c->lock);
-	s = slot_find(c, name, hash);
-	if (s != NULL)
-		slot_hold(c, s, hold);
+	i = slot_find(c, name, hash);
+	if (i >= 0)
+		slot_hold(c, i, hold);
 	(void)pthread_mutex_unlock(&c->lock);
-	return s != NULL;
+	return i >= 0;
 }
 
 void
@@ -95,22 +104,21 @@ fdcache_add(struct fdcache *c, const char *name, int fd,
 	struct fdcache_hold *hold)
 {
 	uint64_t hash = name_hash(name);
-	struct fdcache_slot *s = NULL;
-	int evicted = -1;
+	size_t len = strlen(name);
+	int i = -1, evicted = -1;
 
-	assert(fd >= 0);
+	assert(fd >= 0 && len <= STORE_NAME_MAX);
 	*hold = (struct fdcache_hold){ .fd = fd, .slot = -1 };
 	(void)pthread_mutex_lock(&c->lock);
 	/* Two threads may have opened it at once: one entry is enough. */
-	if (slot_find(c, name, hash) == NULL)
-		s = slot_victim(c);
-	if (s != NULL) {
-		evicted = s->fd;
-		s->fd = fd;
-		s->stale = false;
-		s->hash = hash;
-		(void)snprintf(s->name, sizeof(s->name), "%s", name);
-		slot_hold(c, s, hold);
+	if (slot_find(c, name, hash) < 0)
+		i = slot_victim(c);
+	if (i >= 0) {
+		evicted = slot_clear(c, i);
+		c->slot[i].fd = fd;
+		c->hash[i] = hash;
+		memcpy(c->slot[i].name, name, len + 1);
+		slot_hold(c, i, hold);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	fsx_close(&evicted);
@@ -119,6 +127,7 @@ fdcache_add(struct fdcache *c, const char *name, int fd,
 void
 fdcache_release(struct fdcache *c, struct fdcache_hold *hold)
 {
+	struct fdcache_slot *s;
 	int fd = -1;
 
 	if (hold->slot < 0) {
@@ -126,13 +135,10 @@ fdcache_release(struct fdcache *c, struct fdcache_hold *hold)
 		return;
 	}
 	(void)pthread_mutex_lock(&c->lock);
-	struct fdcache_slot *s = &c->slot[hold->slot];
+	s = &c->slot[hold->slot];
 	assert(s->holds > 0 && s->fd == hold->fd);
-	s->holds--;
-	if (s->stale && s->holds == 0) {
-		fd = s->fd;
-		s->fd = -1;
-	}
+	if (--s->holds == 0 && s->stale)
+		fd = slot_clear(c, hold->slot);
 	(void)pthread_mutex_unlock(&c->lock);
 	fsx_close(&fd);
 	*hold = FDCACHE_HOLD_NONE;
@@ -142,17 +148,14 @@ void
 fdcache_drop(struct fdcache *c, const char *name)
 {
 	uint64_t hash = name_hash(name);
-	struct fdcache_slot *s;
-	int fd = -1;
+	int i, fd = -1;
 
 	(void)pthread_mutex_lock(&c->lock);
-	s = slot_find(c, name, hash);
-	if (s != NULL && s->holds == 0) {
-		fd = s->fd;
-		s->fd = -1;
-	} else if (s != NULL) {
-		s->stale = true;
-	}
+	i = slot_find(c, name, hash);
+	if (i >= 0 && c->slot[i].holds == 0)
+		fd = slot_clear(c, i);
+	else if (i >= 0)
+		c->slot[i].stale = true;
 	(void)pthread_mutex_unlock(&c->lock);
 	fsx_close(&fd);
 }

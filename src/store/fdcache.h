@@ -19,17 +19,18 @@
 #include "base/compiler.h"
 #include "store/store.h"
 
-enum { FDCACHE_SLOTS = 64 };
+enum { FDCACHE_SLOTS = 128 };
 
 struct fdcache {
 	pthread_mutex_t lock;
 	uint64_t clock;
+	/* Of slot i; apart from it, as all of them are searched. */
+	uint64_t hash[FDCACHE_SLOTS];
+	uint64_t used[FDCACHE_SLOTS]; /* 0: the slot is free */
 	struct fdcache_slot {
-		int fd; /* -1: free */
+		int fd; /* -1: the slot is free */
 		bool stale; /* closed by the last one to release it */
 		unsigned holds;
-		uint64_t hash;
-		uint64_t used;
 		char name[STORE_NAME_MAX + 1];
 	} slot[FDCACHE_SLOTS];
 };
