@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "codec/compress.h"
+#include "tests/lib/prng.h"
+
+enum { LEN_MAX = 300000, GUARD = 64 };
+
+static struct compressor *comp;
+static uint8_t plain[LEN_MAX], *packed, back[LEN_MAX + GUARD];
+
+static int
+open_all(void **state)
+{
+	struct error err = ERROR_INIT;
+
+	packed = malloc(compress_bound(LEN_MAX));
+	if (packed == NULL)
+		return -1;
+	return compressor_new(&comp, &err) == ERR_OK ? 0 : -1;
+}
+
+static int
+close_all(void **state)
+{
+	compressor_free(comp);
+	free(packed);
+	return 0;
+}
+
+/* Zeroes, or bytes out of eight, or words out of 64. */
+static void
+fill_compressible(struct prng *rng, uint8_t *data, size_t len)
+{
+	enum { WORD = 12 };
+	uint8_t words[64][WORD];
+	uint64_t kind = prng_below(rng, 3);
+	size_t word = 0;
+
+	prng_fill(rng, words, sizeof(words));
+	memset(data, 0, len);
+	for (size_t i = 0; i < len && kind != 0; i++) {
+		if (i % WORD == 0)
+			word = prng_below(rng, ARRAY_LEN(words));
+		data[i] = kind == 1 ? (uint8_t)prng_below(rng, 8) :
+				      words[word][i % WORD];
+	}
+}
+
+static enum err
+unpack(const void *data, size_t len, size_t plain_len)
+{
+	struct error err = ERROR_INIT;
+	enum err rc;
+
+	memset(back + plain_len, 0xee, GUARD);
+	rc = decompress_bytes(comp, data, len, back, plain_len, &err);
+	for (size_t i = 0; i < GUARD; i++)
+		assert_int_equal(back[plain_len + i], 0xee);
+	assert_int_equal(rc, err.code);
+	return rc;
+}
+
+static void
+assert_round_trip(int level, size_t len, size_t packed_len)
+{
+	assert_in_range(packed_len, 1, len - (len * 3 + 99) / 100);
+	if (unpack(packed, packed_len, len) != ERR_OK)
+		fail_msg("level %d, %zu bytes", level, len);
+	assert_memory_equal(back, plain, len);
+}
+
+static int
+some_level(struct prng *rng)
+{
+	static const int levels[] = { -5, -1, 1, 2, 3, 4, 5, 6, 9, 19 };
+
+	return levels[prng_below(rng, ARRAY_LEN(levels))];
+}
+
+static void
+compressible_round_trip(void **state)
+{
+	for (uint64_t seed = 1; seed <= 120; seed++) {
+		struct prng rng;
+		size_t len, n;
+		int level;
+
+		prng_init(&rng, seed);
+		len = 1000 + prng_below(&rng, LEN_MAX - 1000);
+		level = some_level(&rng);
+		fill_compressible(&rng, plain, len);
+		n = compress_bytes(comp, level, plain, len, packed);
+		/* Negative levels do without entropy coding. */
+		if (level > 0 || n > 0)
+			assert_round_trip(level, len, n);
+	}
+}
+
+/* Whatever the length, 0 included: a round trip or a clear no. */
+static void
+short_lengths(void **state)
+{
+	for (size_t len = 0; len < 300; len++) {
+		size_t n;
+
+		memset(plain, 'a', len);
+		n = compress_bytes(comp, 1, plain, len, packed);
+		if (len >= 40 || n != 0)
+			assert_round_trip(1, len, n);
+	}
+}
+
+static void
+random_bytes_stay_raw(void **state)
+{
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct prng rng;
+		size_t len;
+
+		prng_init(&rng, seed);
+		len = prng_below(&rng, LEN_MAX + 1);
+		prng_fill(&rng, plain, len);
+		assert_int_equal(compress_bytes(comp, some_level(&rng), plain,
+					 len, packed),
+			0);
+	}
+}
+
+/* A random part takes as it is, zeroes take next to nothing. */
+static void
+three_percent_decide(void **state)
+{
+	static const int levels[] = { 1, 3, 9 };
+	size_t len = 100000;
+	struct prng rng;
+
+	prng_init(&rng, 3);
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+		prng_fill(&rng, plain, len);
+		memset(plain + len - 2900, 0, 2900);
+		assert_int_equal(compress_bytes(comp, levels[i], plain, len,
+					 packed),
+			0);
+		memset(plain + len - 3300, 0, 3300);
+		assert_round_trip(levels[i], len,
+			compress_bytes(comp, levels[i], plain, len, packed));
+	}
+}
+
+/* The quick look at high levels must not miss what lies elsewhere. */
+static void
+high_level_sees_all_parts(void **state)
+{
+	struct prng rng;
+
+	for (size_t at = 0; at < LEN_MAX; at += LEN_MAX / 6) {
+		prng_init(&rng, at);
+		prng_fill(&rng, plain, LEN_MAX);
+		memset(plain + at, 7, LEN_MAX / 6);
+		assert_round_trip(9, LEN_MAX,
+			compress_bytes(comp, 9, plain, LEN_MAX, packed));
+	}
+}
+
+static void
+level_matters(void **state)
+{
+	struct prng rng;
+	size_t quick, slow;
+
+	prng_init(&rng, 2);
+	for (size_t i = 0; i < LEN_MAX; i++)
+		plain[i] = (uint8_t)(prng_below(&rng, 6) * prng_below(&rng, 6));
+	for (size_t i = 1000; i < LEN_MAX; i += 1 + prng_below(&rng, 200))
+		memcpy(plain + i, plain + prng_below(&rng, i - 40),
+			LEN_MAX - i < 40 ? LEN_MAX - i : 40);
+	quick = compress_bytes(comp, 1, plain, LEN_MAX, packed);
+	slow = compress_bytes(comp, 15, plain, LEN_MAX, packed);
+	assert_in_range(slow, 1, quick - 1);
+	assert_int_equal(compress_bytes(comp, 1, plain, LEN_MAX, packed),
+		quick);
+}
+
+static size_t
+pack_some(uint64_t seed, size_t len)
+{
+	struct prng rng;
+	size_t n;
+
+	prng_init(&rng, seed);
+	fill_compressible(&rng, plain, len);
+	n = compress_bytes(comp, 1, plain, len, packed);
+	assert_round_trip(1, len, n);
+	return n;
+}
+
+static void
+other_length_is_refused(void **state)
+{
+	for (uint64_t seed = 1; seed <= 20; seed++) {
+		size_t len = 5000 + seed, n = pack_some(seed, len);
+
+		assert_int_equal(unpack(packed, n, len - 1), ERR_CORRUPT);
+		assert_int_equal(unpack(packed, n, len + 1), ERR_CORRUPT);
+		assert_int_equal(unpack(packed, n, 0), ERR_CORRUPT);
+		assert_int_equal(unpack(packed, n, LEN_MAX), ERR_CORRUPT);
+	}
+}
+
+static void
+truncated_or_extended_is_refused(void **state)
+{
+	static const uint8_t skippable[12] = { 0x50, 0x2a, 0x4d, 0x18, 4 };
+
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		size_t len = 3000, n = pack_some(seed, len);
+
+		for (size_t cut = 0; cut < n; cut++)
+			assert_int_equal(unpack(packed, cut, len), ERR_CORRUPT);
+		memcpy(packed + n, skippable, sizeof(skippable));
+		assert_int_equal(unpack(packed, n + sizeof(skippable), len),
+			ERR_CORRUPT);
+		memmove(packed + n, packed, n);
+		assert_int_equal(unpack(packed, 2 * n, 2 * len), ERR_CORRUPT);
+	}
+	assert_int_equal(unpack(skippable, sizeof(skippable), 0), ERR_CORRUPT);
+}
+
+/* Without a checksum some damage yields other bytes; never more of them. */
+static void
+damage_stays_inside(void **state)
+{
+	static uint8_t kept[2 * LEN_MAX];
+
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		size_t len = 20000, n = pack_some(seed, len);
+		struct prng rng;
+
+		prng_init(&rng, seed);
+		memcpy(kept, packed, n);
+		for (int i = 0; i < 300; i++) {
+			size_t flips = 1 + prng_below(&rng, 4);
+
+			memcpy(packed, kept, n);
+			while (flips-- > 0)
+				packed[prng_below(&rng, n)] ^=
+					(uint8_t)(1 << prng_below(&rng, 8));
+			(void)unpack(packed, n, prng_below(&rng, 2 * len));
+		}
+	}
+}
+
+static void
+garbage_stays_inside(void **state)
+{
+	static const uint8_t magic[4] = { 0x28, 0xb5, 0x2f, 0xfd };
+	uint8_t junk[2000];
+	struct prng rng;
+
+	prng_init(&rng, 77);
+	for (int i = 0; i < 20000; i++) {
+		size_t len = prng_below(&rng, sizeof(junk));
+
+		prng_fill(&rng, junk, sizeof(junk));
+		assert_int_equal(unpack(junk, len, prng_below(&rng, LEN_MAX)),
+			ERR_CORRUPT);
+		memcpy(junk, magic, sizeof(magic));
+		(void)unpack(junk, len, prng_below(&rng, LEN_MAX));
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(compressible_round_trip),
+		cmocka_unit_test(short_lengths),
+		cmocka_unit_test(random_bytes_stay_raw),
+		cmocka_unit_test(three_percent_decide),
+		cmocka_unit_test(high_level_sees_all_parts),
+		cmocka_unit_test(level_matters),
+		cmocka_unit_test(other_length_is_refused),
+		cmocka_unit_test(truncated_or_extended_is_refused),
+		cmocka_unit_test(damage_stays_inside),
+		cmocka_unit_test(garbage_stays_inside),
+	};
+
+	return cmocka_run_group_tests(tests, open_all, close_all);
+}
