@@ -147,7 +147,7 @@ child_wait(struct child *c, struct error *err)
 static bool
 reap_soon(pid_t pid)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 10000000 };
 
 	for (int i = 0; i < 200; i++) {
 		pid_t got = waitpid(pid, NULL, WNOHANG);

@@ -12,6 +12,11 @@
 
 #include "base/compiler.h"
 
+/* As the header dresses them for analyzers. */
+#undef err_set
+#undef err_sys
+#undef err_wrap
+
 enum { MSG_LEN = sizeof(((struct error *)0)->msg) };
 
 /* Append to text, whose first *len bytes are in use; cut what is too long. */

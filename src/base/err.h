@@ -59,6 +59,23 @@ enum err err_sys(struct error *err, int errnum, const char *fmt, ...)
 enum err err_wrap(struct error *err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * An analyzer sees one file at a time and so takes "return err_sys(...)" for a
+ * possible success, with outputs that were never set.  This tells it.
+ */
+#ifdef __clang_analyzer__
+static inline enum err
+err_failed(enum err code)
+{
+	if (code == ERR_OK)
+		__builtin_unreachable();
+	return code;
+}
+#define err_set(...)  err_failed(err_set(__VA_ARGS__))
+#define err_sys(...)  err_failed(err_sys(__VA_ARGS__))
+#define err_wrap(...) err_failed(err_wrap(__VA_ARGS__))
+#endif
+
 /* Short stable name of a code ("corrupt"), for JSON output and metrics. */
 const char *err_name(enum err code);
 

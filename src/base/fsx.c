@@ -2,6 +2,7 @@
 #include "base/fsx.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -37,8 +38,7 @@ check_range(uint64_t off, size_t len, const char *what, struct error *err)
 
 	if (__builtin_add_overflow(off, len, &end) || end > INT64_MAX)
 		return err_set(err, ERR_IO,
-			"%s: offset %llu is beyond any file", what,
-			(unsigned long long)off);
+			"%s: offset %" PRIu64 " is beyond any file", what, off);
 	return ERR_OK;
 }
 
@@ -57,8 +57,8 @@ fsx_pwrite(int fd, const void *data, size_t len, uint64_t off, const char *what,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(err, errno, "write %s at offset %llu",
-				what, (unsigned long long)off);
+			return err_sys(err, errno,
+				"write %s at offset %" PRIu64, what, off);
 		at += n;
 		len -= (size_t)n;
 		off += (uint64_t)n;
@@ -105,8 +105,8 @@ fsx_pread(int fd, void *data, size_t len, uint64_t off, size_t *got,
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_sys(err, errno, "read %s at offset %llu",
-				what, (unsigned long long)(off + have));
+			return err_sys(err, errno, "read %s at offset %" PRIu64,
+				what, off + have);
 		if (n == 0)
 			break;
 		have += (size_t)n;

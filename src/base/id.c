@@ -23,14 +23,15 @@ hex_encode(const uint8_t *data, size_t len, char *out)
 	*out = '\0';
 }
 
-static int
+/* Its value; 16 where c is none. */
+static unsigned
 digit(char c)
 {
 	if (c >= '0' && c <= '9')
-		return c - '0';
+		return (unsigned)(c - '0');
 	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+		return (unsigned)(c - 'a') + 10;
+	return 16;
 }
 
 /* The text is checked before anything is written, digit by digit, so that a
@@ -39,7 +40,7 @@ bool
 hex_decode(const char *text, uint8_t *out, size_t len)
 {
 	for (size_t i = 0; i < 2 * len; i++) {
-		if (digit(text[i]) < 0)
+		if (digit(text[i]) > 15)
 			return false;
 	}
 	for (size_t i = 0; i < len; i++)
