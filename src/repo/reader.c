@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reader: from the id of a chunk to its proven bytes.
+ *
+ * Nothing is appended to the caller's buffer before the tag, the codec and
+ * the id agreed.  The lengths come from the record, which record_get bounded,
+ * and are part of what the tag proves.
+ */
+#include "repo/lane.h"
+
+#include "repo/pack.h"
+
+static enum err
+wrap_chunk(const struct id *id, struct error *err)
+{
+	char hex[ID_HEX + 1];
+
+	hex_encode(id->b, ID_LEN, hex);
+	return err_wrap(err, "chunk %s", hex);
+}
+
+static enum err
+find(struct lane *lane, const struct id *id, enum chunk_type type,
+	struct location *loc, struct error *err)
+{
+	struct index *idx;
+	bool found;
+	enum err rc = repo_index(lane->repo, &idx, err);
+
+	if (rc == ERR_OK)
+		rc = index_find(idx, id, loc, &found, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (!found)
+		rc = err_set(err, ERR_NOTFOUND, "not in the repository");
+	else if (loc->rec.type != type)
+		rc = err_set(err, ERR_CORRUPT, "is %s where %s was expected",
+			lane_type_name(loc->rec.type),
+			lane_type_name((uint8_t)type));
+	return rc == ERR_OK ? rc : wrap_chunk(id, err);
+}
+
+/* The first len bytes of a record as stored to lane->stored. */
+static enum err
+fetch(struct lane *lane, const struct location *loc, size_t len,
+	struct error *err)
+{
+	char name[PACK_NAME];
+
+	buf_clear(&lane->stored);
+	pack_name(name, &loc->pack);
+	return store_get(lane->repo->st, name, loc->off, len, &lane->stored,
+		err);
+}
+
+static enum err
+open_body(struct lane *lane, const struct record *r,
+	const struct pack_keys *keys, uint8_t *out, struct error *err)
+{
+	uint8_t *sealed = lane->stored.data;
+	uint8_t *body = r->codec == CODEC_RAW ? out : sealed;
+	enum err rc;
+
+	if (body == sealed)
+		body += pack_sealed_head(r); /* in place */
+	rc = pack_open_body(lane->aead, keys, r, sealed, body, err);
+	return rc == ERR_OK ? lane_expand(lane, r, body, out, err) : rc;
+}
+
+static enum err
+read_whole(struct lane *lane, const struct location *loc,
+	const struct pack_keys *keys, struct buf *out, struct error *err)
+{
+	const struct record *r = &loc->rec;
+	uint8_t *head, *body;
+	enum err rc;
+
+	rc = fetch(lane, loc, r->stored_len, err);
+	if (rc == ERR_OK)
+		rc = buf_reserve(out, (size_t)r->head_len + r->plain_len + 1,
+			err);
+	if (rc != ERR_OK)
+		return rc;
+	head = out->data + out->len;
+	body = head + r->head_len;
+	if (r->type == CHUNK_NODE)
+		rc = pack_open_head(lane->aead, keys, r, lane->stored.data,
+			head, err);
+	if (rc == ERR_OK)
+		rc = open_body(lane, r, keys, body, err);
+	if (rc == ERR_OK)
+		rc = lane_prove(lane, r, head, body, err);
+	if (rc == ERR_OK)
+		out->len += (size_t)r->head_len + r->plain_len;
+	return rc;
+}
+
+enum err
+repo_read_at(struct lane *lane, const struct location *loc, struct buf *out,
+	size_t *head_len, struct error *err)
+{
+	struct repo *repo = lane->repo;
+	struct pack_keys keys;
+	enum err rc;
+
+	rc = keycache_get(repo->keycache, &loc->pack, loc->rec.envelope, &keys,
+		err);
+	if (rc != ERR_OK)
+		return wrap_chunk(&loc->rec.id, err);
+	if (!keys.has_content || !repo->keys.has_id)
+		rc = err_set(err, ERR_DENIED,
+			"a %s key cannot read content, only a reader or admin "
+			"key can",
+			role_name(repo->keys.role));
+	else
+		rc = read_whole(lane, loc, &keys, out, err);
+	pack_keys_wipe(&keys);
+	if (rc != ERR_OK)
+		return wrap_chunk(&loc->rec.id, err);
+	if (head_len != NULL)
+		*head_len = loc->rec.head_len;
+	return ERR_OK;
+}
+
+enum err
+repo_read_data(struct lane *lane, const struct id *id, struct buf *out,
+	struct error *err)
+{
+	struct location loc;
+	enum err rc = find(lane, id, CHUNK_DATA, &loc, err);
+
+	return rc == ERR_OK ? repo_read_at(lane, &loc, out, NULL, err) : rc;
+}
+
+enum err
+repo_read_node(struct lane *lane, const struct id *id, struct buf *out,
+	size_t *head_len, struct error *err)
+{
+	struct location loc;
+	enum err rc = find(lane, id, CHUNK_NODE, &loc, err);
+
+	return rc == ERR_OK ? repo_read_at(lane, &loc, out, head_len, err) : rc;
+}
+
+static enum err
+read_head(struct lane *lane, const struct location *loc, struct buf *out,
+	struct error *err)
+{
+	const struct record *r = &loc->rec;
+	struct pack_keys keys;
+	enum err rc;
+
+	rc = keycache_get(lane->repo->keycache, &loc->pack, r->envelope, &keys,
+		err);
+	if (rc != ERR_OK)
+		return rc;
+	rc = fetch(lane, loc, pack_sealed_head(r), err);
+	if (rc == ERR_OK)
+		rc = buf_reserve(out, (size_t)r->head_len + 1, err);
+	if (rc == ERR_OK)
+		rc = pack_open_head(lane->aead, &keys, r, lane->stored.data,
+			out->data + out->len, err);
+	if (rc == ERR_OK)
+		out->len += r->head_len;
+	pack_keys_wipe(&keys);
+	return rc;
+}
+
+enum err
+repo_read_head(struct lane *lane, const struct id *id, struct buf *out,
+	struct error *err)
+{
+	struct location loc;
+	enum err rc = find(lane, id, CHUNK_NODE, &loc, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = read_head(lane, &loc, out, err);
+	return rc == ERR_OK ? rc : wrap_chunk(id, err);
+}
