@@ -52,7 +52,8 @@ enum err cursor_find(struct cursor *c, struct bytes key, struct item *item,
 /*
  * The largest subtree that begins at the place of the cursor and holds no
  * key >= end (data NULL: no end): its level and description, and step over
- * it.  *have false where only single items qualify.
+ * it.  The last node of a level never qualifies: the tree's end closed it,
+ * not the rule.  *have false where only single items qualify.
  */
 enum err cursor_take(struct cursor *c, struct bytes end, unsigned *level,
 	struct child *child, bool *have, struct error *err) MUST_CHECK;
