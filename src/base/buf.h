@@ -37,8 +37,7 @@ void buf_wipe(struct buf *b);
 void buf_clear(struct buf *b);
 
 /* Room for extra more bytes behind len. */
-enum err buf_reserve(struct buf *b, size_t extra,
-	struct error *err) MUST_CHECK;
+enum err buf_reserve(struct buf *b, size_t extra, struct error *err) MUST_CHECK;
 
 enum err buf_put(struct buf *b, const void *data, size_t len,
 	struct error *err) MUST_CHECK;

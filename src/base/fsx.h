@@ -21,8 +21,8 @@ enum err fsx_pwrite(int fd, const void *data, size_t len, uint64_t off,
 	const char *what, struct error *err) MUST_CHECK;
 
 /* Up to len bytes; *got < len only at the end of the file. */
-enum err fsx_read(int fd, void *data, size_t len, size_t *got,
-	const char *what, struct error *err) MUST_CHECK;
+enum err fsx_read(int fd, void *data, size_t len, size_t *got, const char *what,
+	struct error *err) MUST_CHECK;
 enum err fsx_pread(int fd, void *data, size_t len, uint64_t off, size_t *got,
 	const char *what, struct error *err) MUST_CHECK;
 
