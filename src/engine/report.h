@@ -20,7 +20,8 @@ struct report {
 	void (*problem)(void *arg, struct bytes key, const struct error *why);
 	/* a sentence worth knowing, about the whole run */
 	void (*note)(void *arg, const char *sentence);
-	/* NULL unless somebody wants each entry: backup -v, restore --dry-run */
+	/* NULL unless somebody wants each entry: backup -v, restore --dry-run
+	 */
 	void (*entry)(void *arg, struct bytes key, const struct entry *e,
 		enum change change);
 	/* Set from outside to end the run early: ERR_CANCELLED */

@@ -31,9 +31,8 @@ void snapshot_list_fini(struct snapshot_list *list);
  * exactly one snapshot's uid.  ERR_NOTFOUND, ERR_USAGE where it is ambiguous.
  * out was initialised.
  */
-enum err snapshot_select(struct snapshot *out, struct repo *r,
-	const char *name, const struct snapshot_filter *filter,
-	struct error *err) MUST_CHECK;
+enum err snapshot_select(struct snapshot *out, struct repo *r, const char *name,
+	const struct snapshot_filter *filter, struct error *err) MUST_CHECK;
 
 /*
  * Split "SNAPSHOT[:SUBPATH]" in place: *name is cut at the first colon,

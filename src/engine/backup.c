@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * backup: the steps of one run.
+ *
+ * Crash argument: everything up to writer_commit only adds packs and index
+ * segments that no snapshot refers to; writer_commit is the one point at
+ * which the snapshot appears, whole (repo/writer.h).
+ */
+#include "engine/backup.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/select.h"
+#include "engine/sink.h"
+
+enum { RECORD_MAX = 16 << 20 };
+
+struct run {
+	struct repo *repo;
+	const struct backup_conf *conf;
+	const struct report *report;
+	struct snapshot snap; /* to be */
+	struct ingest in;
+	struct backup_sink *sink;
+};
+
+static enum err
+copy_text(char **out, const char *text, struct error *err)
+{
+	*out = strdup(text);
+	return *out != NULL ? ERR_OK : err_set(err, ERR_NOMEM, "out of memory");
+}
+
+static enum err
+add_source(void *arg, const char *name, struct error *err)
+{
+	return strings_add(&((struct run *)arg)->snap.sources, name, err);
+}
+
+static enum err
+fill_identity(struct run *run, struct source *src, struct error *err)
+{
+	struct snapshot *s = &run->snap;
+	char host[256] = "", user[256];
+	struct passwd pw, *found = NULL;
+	char room[4096];
+	enum err rc;
+
+	if (gethostname(host, sizeof(host) - 1) != 0)
+		return err_sys(err, errno, "name of this host");
+	if (getpwuid_r(geteuid(), &pw, room, sizeof(room), &found) == 0 &&
+		found != NULL)
+		(void)snprintf(user, sizeof(user), "%s", found->pw_name);
+	else
+		(void)snprintf(user, sizeof(user), "%u", geteuid());
+	rc = copy_text(&s->host,
+		run->conf->host != NULL ? run->conf->host : host, err);
+	if (rc == ERR_OK)
+		rc = copy_text(&s->user, user, err);
+	if (rc == ERR_OK)
+		rc = copy_text(&s->program, "coffer " COFFER_VERSION, err);
+	for (size_t i = 0; i < run->conf->tags.n && rc == ERR_OK; i++)
+		rc = strings_add(&s->tags, run->conf->tags.v[i], err);
+	if (rc == ERR_OK)
+		rc = src->ops->describe(src, add_source, run, err);
+	s->begin = run->conf->has_time ? run->conf->time : when_now();
+	return rc;
+}
+
+/* The newest snapshot of the same host and the same sources. */
+static enum err
+find_parent(struct run *run, struct snapshot *parent, bool *found,
+	struct error *err)
+{
+	struct snapshot_filter filter = { .host = run->snap.host };
+	struct snapshot_list list;
+	enum err rc;
+
+	*found = false;
+	rc = snapshot_list_load(&list, run->repo, &filter, err);
+	if (rc != ERR_OK)
+		return rc;
+	for (size_t i = list.n; i > 0 && !*found; i--) {
+		struct snapshot *s = &list.v[i - 1];
+
+		if (!strings_eq(&s->sources, &run->snap.sources))
+			continue;
+		*parent = *s;
+		snapshot_init(s);
+		*found = true;
+	}
+	snapshot_list_fini(&list);
+	return ERR_OK;
+}
+
+static enum err
+choose_parent(struct run *run, struct snapshot *parent, struct error *err)
+{
+	struct snapshot *s = &run->snap;
+	enum err rc;
+
+	if (run->conf->force)
+		return ERR_OK;
+	if (run->conf->parent != NULL) {
+		rc = snapshot_select(parent, run->repo, run->conf->parent, NULL,
+			err);
+		s->has_parent = rc == ERR_OK;
+	} else {
+		rc = find_parent(run, parent, &s->has_parent, err);
+	}
+	if (s->has_parent)
+		s->parent = parent->uid;
+	return rc;
+}
+
+/* freeze and thaw around the capture; thaw even after a failure. */
+static enum err
+capture(struct run *run, struct source *src, struct error *err)
+{
+	struct error thaw_err = ERROR_INIT;
+	struct tree_root root = { 0 };
+	enum err rc = ERR_OK;
+
+	if (src->ops->freeze != NULL)
+		rc = src->ops->freeze(src, err);
+	if (rc == ERR_OK)
+		rc = src->ops->capture(src, backup_sink_base(run->sink), err);
+	if (rc == ERR_OK)
+		rc = backup_sink_finish(run->sink, &root, err);
+	run->snap.root = root.id;
+	if (src->ops->thaw != NULL &&
+		src->ops->thaw(src, &thaw_err) != ERR_OK && rc == ERR_OK) {
+		*err = thaw_err;
+		rc = err->code;
+	}
+	return rc;
+}
+
+static enum err
+commit(struct run *run, struct error *err)
+{
+	struct buf record = BUF_INIT(RECORD_MAX);
+	enum err rc;
+
+	rc = snapshot_encode(&run->snap, &record, err);
+	if (rc == ERR_OK)
+		rc = writer_commit(run->in.writer, record.data, record.len,
+			err);
+	buf_fini(&record);
+	return rc;
+}
+
+/* What is known only after everything was stored. */
+static void
+fill_figures(struct run *run)
+{
+	struct snapshot *s = &run->snap;
+	struct writer_figures w;
+
+	writer_figures(run->in.writer, &w);
+	s->figures = run->in.figures;
+	s->figures.bytes_read = run->in.bytes_read;
+	s->figures.bytes_added = w.bytes_added;
+	s->figures.bytes_stored = w.bytes_stored;
+	s->figures.errors = run->in.errors;
+	s->flags = run->in.errors > 0 ? SNAPSHOT_INCOMPLETE : 0;
+	s->end = when_now();
+	s->uid = *writer_uid(run->in.writer);
+}
+
+static enum err
+run_all(struct run *run, struct source *src, struct error *err)
+{
+	struct writer_conf wconf = { .level = run->conf->level,
+		.dry_run = run->conf->dry_run };
+	struct snapshot parent;
+	enum err rc;
+
+	snapshot_init(&parent);
+	rc = fill_identity(run, src, err);
+	wconf.host = run->snap.host;
+	if (rc == ERR_OK)
+		rc = choose_parent(run, &parent, err);
+	if (rc == ERR_OK)
+		rc = writer_open(&run->in.writer, run->repo, &wconf, err);
+	if (rc == ERR_OK)
+		rc = ingest_init(&run->in, run->conf->workers, err);
+	if (rc == ERR_OK)
+		rc = backup_sink_new(&run->sink, &run->in,
+			run->snap.has_parent ? &parent.root : NULL, err);
+	if (rc == ERR_OK)
+		rc = capture(run, src, err);
+	if (rc == ERR_OK)
+		rc = writer_flush(run->in.writer, err);
+	if (rc == ERR_OK) {
+		fill_figures(run);
+		if (!run->conf->dry_run)
+			rc = commit(run, err);
+	}
+	snapshot_fini(&parent);
+	return rc;
+}
+
+enum err
+backup_run(struct repo *r, struct source *src, const struct backup_conf *conf,
+	const struct report *report, struct snapshot *result, struct error *err)
+{
+	struct run run = { .repo = r,
+		.conf = conf,
+		.report = report,
+		.in = { .repo = r, .report = report } };
+	enum err rc;
+
+	snapshot_init(&run.snap);
+	rc = run_all(&run, src, err);
+	backup_sink_free(run.sink);
+	ingest_fini(&run.in);
+	writer_free(run.in.writer);
+	if (rc == ERR_OK) {
+		snapshot_fini(result);
+		*result = run.snap;
+	} else {
+		snapshot_fini(&run.snap);
+	}
+	return rc;
+}

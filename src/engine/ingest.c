@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/ingest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/backup.h"
+
+static struct ingest *
+to_ingest(struct tree_io *io)
+{
+	return container_of(io, struct ingest, io);
+}
+
+static enum err
+io_get_node(struct tree_io *io, const struct id *id, struct buf *out,
+	size_t *head_len, struct error *err)
+{
+	struct tree_io *reads = &to_ingest(io)->reads.io;
+
+	return reads->ops->get_node(reads, id, out, head_len, err);
+}
+
+static enum err
+io_get_data(struct tree_io *io, const struct id *id, struct buf *out,
+	struct error *err)
+{
+	struct tree_io *reads = &to_ingest(io)->reads.io;
+
+	return reads->ops->get_data(reads, id, out, err);
+}
+
+static enum err
+io_put_node(struct tree_io *io, const struct node_bytes *node, struct id *id,
+	struct error *err)
+{
+	struct tree_io *puts = &to_ingest(io)->reads.io;
+
+	return puts->ops->put_node(puts, node, id, err);
+}
+
+static enum err
+io_put_data(struct tree_io *io, const void *data, size_t len, struct ticket *t,
+	struct error *err)
+{
+	struct ingest *in = to_ingest(io);
+	struct chunk *c;
+
+	if (len > in->chunk_room)
+		return err_set(err, ERR_USAGE, "chunk of %zu bytes", len);
+	c = ingest_take(in);
+	memcpy(c->data, data, len);
+	c->len = len;
+	ingest_send(in, c, t);
+	return ERR_OK;
+}
+
+static const struct tree_io_ops ingest_io_ops = {
+	.get_node = io_get_node,
+	.get_data = io_get_data,
+	.put_node = io_put_node,
+	.put_data = io_put_data,
+};
+
+static enum err
+scratch_init(struct ingest *in, struct error *err)
+{
+	in->scratch = calloc(in->crew.n, sizeof(uint8_t *));
+	if (in->scratch == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (unsigned i = 0; i < in->crew.n; i++) {
+		in->scratch[i] = malloc(GATHER_ROOM);
+		if (in->scratch[i] == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+	}
+	return ERR_OK;
+}
+
+static enum err
+chunks_init(struct ingest *in, struct error *err)
+{
+	in->n_chunks = in->crew.n + BACKUP_IN_FLIGHT;
+	in->chunk_room = repo_config(in->repo)->chunker.max + INGEST_READ;
+	in->all_chunks = calloc(in->n_chunks, sizeof(struct chunk));
+	if (in->all_chunks == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (unsigned i = 0; i < in->n_chunks; i++) {
+		struct chunk *c = &in->all_chunks[i];
+
+		c->in = in;
+		c->data = malloc(in->chunk_room);
+		if (c->data == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+		c->next = in->free_chunks;
+		in->free_chunks = c;
+	}
+	return ERR_OK;
+}
+
+enum err
+ingest_init(struct ingest *in, unsigned workers, struct error *err)
+{
+	enum err rc;
+
+	pthread_mutex_init(&in->report_lock, NULL);
+	pthread_mutex_init(&in->free_lock, NULL);
+	pthread_cond_init(&in->free_cond, NULL);
+	rc = lane_new(&in->lane, in->repo, err);
+	if (rc == ERR_OK)
+		rc = crew_init(&in->crew, in->repo, workers, BACKUP_IN_FLIGHT,
+			err);
+	if (rc == ERR_OK)
+		rc = scratch_init(in, err);
+	if (rc == ERR_OK)
+		rc = chunks_init(in, err);
+	if (rc != ERR_OK)
+		return rc;
+	tree_io_repo_init(&in->reads, in->repo, in->lane, in->writer);
+	in->io.ops = &ingest_io_ops;
+	in->io.boundary = in->reads.io.boundary;
+	return ERR_OK;
+}
+
+void
+ingest_fini(struct ingest *in)
+{
+	for (unsigned i = 0; in->scratch != NULL && i < in->crew.n; i++)
+		free(in->scratch[i]);
+	free(in->scratch);
+	crew_fini(&in->crew);
+	for (unsigned i = 0; in->all_chunks != NULL && i < in->n_chunks; i++)
+		free(in->all_chunks[i].data);
+	free(in->all_chunks);
+	lane_free(in->lane);
+	pthread_cond_destroy(&in->free_cond);
+	pthread_mutex_destroy(&in->free_lock);
+	pthread_mutex_destroy(&in->report_lock);
+}
+
+struct chunk *
+ingest_take(struct ingest *in)
+{
+	struct chunk *c;
+
+	pthread_mutex_lock(&in->free_lock);
+	while (in->free_chunks == NULL)
+		pthread_cond_wait(&in->free_cond, &in->free_lock);
+	c = in->free_chunks;
+	in->free_chunks = c->next;
+	pthread_mutex_unlock(&in->free_lock);
+	c->len = 0;
+	return c;
+}
+
+void
+ingest_give(struct ingest *in, struct chunk *c)
+{
+	pthread_mutex_lock(&in->free_lock);
+	c->next = in->free_chunks;
+	in->free_chunks = c;
+	pthread_cond_signal(&in->free_cond);
+	pthread_mutex_unlock(&in->free_lock);
+}
+
+static void
+chunk_store(struct job *job, unsigned worker)
+{
+	struct chunk *c = container_of(job, struct chunk, job);
+	struct ingest *in = c->in;
+	struct ticket *t = c->ticket;
+
+	(void)writer_put_data(in->writer, in->crew.lanes[worker], c->data,
+		c->len, &t->id, NULL, &t->err);
+	ingest_give(in, c);
+	gate_open(&t->done);
+}
+
+void
+ingest_send(struct ingest *in, struct chunk *c, struct ticket *ticket)
+{
+	gate_init(&ticket->done);
+	ticket->err = ERROR_INIT;
+	c->ticket = ticket;
+	c->job.run = chunk_store;
+	pool_submit(in->crew.pool, &c->job);
+}
+
+enum err
+ingest_spill_xattrs(struct ingest *in, struct lane *lane, struct entry *e,
+	struct error *err)
+{
+	struct slice slice = { 0 };
+	const uint8_t *p = e->xattrs.data;
+	size_t left = e->xattrs.len;
+	enum err rc = ERR_OK;
+
+	if (left <= XATTR_INLINE_MAX)
+		return ERR_OK;
+	for (; left > 0 && rc == ERR_OK; left -= slice.len, p += slice.len) {
+		slice.len = left < GATHER_ROOM ? left : GATHER_ROOM;
+		rc = writer_put_data(in->writer, lane, p, slice.len,
+			&slice.chunk, NULL, err);
+		if (rc == ERR_OK)
+			rc = slices_add(&e->xattr_slices, &slice, err);
+	}
+	e->xattrs = (struct bytes){ NULL, 0 };
+	return rc;
+}
+
+enum err
+slot_encode(struct slot *s, const struct entry *e, struct error *err)
+{
+	buf_clear(&s->val);
+	s->refs.n = 0;
+	s->weight = e->size;
+	return entry_encode(e, &s->val, &s->refs, err);
+}
+
+void
+ingest_problem(struct ingest *in, struct bytes key, const struct error *why)
+{
+	in->errors++;
+	in->report->progress->errors++;
+	pthread_mutex_lock(&in->report_lock);
+	in->report->problem(in->report->arg, key, why);
+	pthread_mutex_unlock(&in->report_lock);
+}
+
+enum err
+ingest_stopped(const struct ingest *in, struct error *err)
+{
+	if (in->report->stop != NULL && *in->report->stop)
+		return err_set(err, ERR_CANCELLED, "interrupted");
+	return ERR_OK;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest: what the parts of one backup run share, and the way of a chunk from
+ * the walking thread to a worker.
+ *
+ *   walker --chunk buffers--> workers (name, compress, seal) --tickets-->
+ * walker
+ *
+ * The walker is the thread of the source; everything here is called by it
+ * except ingest_problem.
+ */
+#ifndef ENGINE_INGEST_H
+#define ENGINE_INGEST_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "engine/crew.h"
+#include "engine/outbox.h"
+#include "engine/report.h"
+#include "model/snapshot.h"
+#include "repo/writer.h"
+#include "tree/io.h"
+
+enum {
+	INGEST_READ = 256 << 10, /* at a time; chunks have room for their
+				    longest and for so much beyond it */
+	GATHER_ROOM = 2 << 20, /* the longest shared chunk */
+	READ_ATTEMPTS = 3 /* of a file that keeps changing */
+};
+
+/* A buffer on its way to a worker and back. */
+struct chunk {
+	struct job job;
+	struct chunk *next;
+	struct ingest *in;
+	struct ticket *ticket;
+	size_t len;
+	uint8_t *data; /* room for in->chunk_room bytes */
+};
+
+struct ingest {
+	struct repo *repo;
+	struct writer *writer;
+	const struct report *report;
+	struct crew crew;
+	struct lane *lane; /* the walker's own */
+	uint8_t **scratch; /* by worker: GATHER_ROOM bytes */
+	struct tree_io_repo reads; /* through that lane */
+	struct tree_io io; /* as reads, but puts go to the crew */
+	struct snapshot_figures figures; /* the walker's */
+	_Atomic uint64_t bytes_read, errors; /* anybody's */
+	pthread_mutex_t report_lock;
+
+	pthread_mutex_t free_lock; /* of the free chunks */
+	pthread_cond_t free_cond;
+	struct chunk *free_chunks;
+	struct chunk *all_chunks; /* an array of n_chunks */
+	unsigned n_chunks;
+	size_t chunk_room;
+};
+
+/* in is filled in up to and including report; workers as in backup.h. */
+enum err ingest_init(struct ingest *in, unsigned workers,
+	struct error *err) MUST_CHECK;
+void ingest_fini(struct ingest *in);
+
+/* An empty chunk; waits until a worker gives one back. */
+struct chunk *ingest_take(struct ingest *in);
+/* Give back a chunk that is not needed. */
+void ingest_give(struct ingest *in, struct chunk *c);
+/* Have c->data[0 .. len) stored; opens ticket->done.  c is gone. */
+void ingest_send(struct ingest *in, struct chunk *c, struct ticket *ticket);
+
+/*
+ * Get e ready to be encoded: extended attributes too large for a tree's value
+ * are stored as content, through lane.  Any thread.
+ */
+enum err ingest_spill_xattrs(struct ingest *in, struct lane *lane,
+	struct entry *e, struct error *err) MUST_CHECK;
+
+/* Encode e into s.  A value that is too large is ERR_NOMEM. */
+enum err slot_encode(struct slot *s, const struct entry *e,
+	struct error *err) MUST_CHECK;
+
+/* Count a problem and report it.  Any thread. */
+void ingest_problem(struct ingest *in, struct bytes key,
+	const struct error *why);
+
+/* ERR_CANCELLED once the caller wants the run to end. */
+enum err ingest_stopped(const struct ingest *in, struct error *err);
+
+#endif /* ENGINE_INGEST_H */
