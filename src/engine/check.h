@@ -8,7 +8,8 @@
  * with its size and its table.  With data, packs are read whole, sampled by
  * percentage.  Findings go to report->problem; the check goes on after each.
  *
- * Memory: one bit per chunk of the index, and one node per level.
+ * Memory: 32 to 64 bytes per node in the repository (not per chunk), and what
+ * the workers hold: a node, or a record, each.
  */
 #ifndef ENGINE_CHECK_H
 #define ENGINE_CHECK_H
@@ -26,9 +27,12 @@ struct check_conf {
 };
 
 struct check_result {
-	uint64_t snapshots, nodes, chunks_used, packs, packs_read;
+	uint64_t snapshots;
+	uint64_t nodes; /* distinct ones reached */
+	uint64_t references; /* from them to data chunks, each looked up */
+	uint64_t packs, packs_read;
+	uint64_t packs_unlisted; /* in no segment: garbage of a killed run */
 	uint64_t bytes_read;
-	uint64_t chunks_unused; /* garbage: no finding */
 	uint64_t errors;
 };
 
