@@ -57,9 +57,8 @@ const struct uid *writer_uid(const struct writer *w);
 /* Store one chunk unless the repository has it.  len <= CHUNK_MAX, > 0.
  * *id is its name either way.  added (may be NULL): stored bytes, 0 where
  * the chunk was there. */
-enum err writer_put_data(struct writer *w, struct lane *lane,
-	const void *data, size_t len, struct id *id, size_t *added,
-	struct error *err);
+enum err writer_put_data(struct writer *w, struct lane *lane, const void *data,
+	size_t len, struct id *id, size_t *added, struct error *err);
 
 struct node_bytes {
 	const void *head;
