@@ -61,6 +61,7 @@ void repo_close(struct repo *r);
 struct store *repo_store(struct repo *r);
 const struct config *repo_config(const struct repo *r);
 const struct keyset *repo_keys(const struct repo *r);
+/* NULL without the id key. */
 const struct gear *repo_gear(const struct repo *r);
 /* The index is opened at first use. */
 enum err repo_index(struct repo *r, struct index **out,
@@ -82,15 +83,15 @@ void repo_node_id(const struct repo *r, const void *head, size_t head_len,
  * for data).  A chunk of the other type is ERR_CORRUPT, a missing one
  * ERR_NOTFOUND with its id.
  */
-enum err repo_read_data(struct lane *lane, const struct id *id,
-	struct buf *out, struct error *err) MUST_CHECK;
-enum err repo_read_node(struct lane *lane, const struct id *id,
-	struct buf *out, size_t *head_len, struct error *err) MUST_CHECK;
+enum err repo_read_data(struct lane *lane, const struct id *id, struct buf *out,
+	struct error *err) MUST_CHECK;
+enum err repo_read_node(struct lane *lane, const struct id *id, struct buf *out,
+	size_t *head_len, struct error *err) MUST_CHECK;
 
 /* The references of a node, which need no data key.  Proven by its tag, not
  * by its id. */
-enum err repo_read_head(struct lane *lane, const struct id *id,
-	struct buf *out, struct error *err) MUST_CHECK;
+enum err repo_read_head(struct lane *lane, const struct id *id, struct buf *out,
+	struct error *err) MUST_CHECK;
 
 /* The same, where the location is known already. */
 enum err repo_read_at(struct lane *lane, const struct location *loc,
@@ -99,7 +100,8 @@ enum err repo_read_at(struct lane *lane, const struct location *loc,
 /*
  * Compare a pack with what the index says of it (n records): object size,
  * header, trailer, table.  With read_data, also its name against its bytes
- * and every record of it.  ERR_CORRUPT with the first thing that is wrong.
+ * and every record of it as far as the key can open it.  ERR_CORRUPT with the
+ * first thing that is wrong.
  */
 enum err repo_check_pack(struct lane *lane, const struct pack_info *pack,
 	const struct record *recs, bool read_data,

@@ -12,8 +12,12 @@
  * deduplicating against itself.
  *
  * Any number of threads may put at the same time, each with its own lane.  A
- * failure in the background is returned by the next call.  Memory: two data
- * packs and up to two node packs, at most 4 * pack target, typically half.
+ * failure in the background is returned by the next call.  Memory: three packs
+ * in all, at most two of a kind, so 3 * (pack target + largest chunk).
+ *
+ * A repo has one writer at a time (ERR_USAGE), and after one that failed, or
+ * was a dry run, it is opened again before the next: chunks that were claimed
+ * in the index and not stored would be taken for present.
  *
  * Crash argument: pack durable, then segment durable, then the snapshot
  * object created exclusively.  Before the last step nothing refers to what
@@ -76,7 +80,8 @@ enum err writer_flush(struct writer *w, struct error *err) MUST_CHECK;
 /*
  * writer_flush, then create the snapshot object with the record given, then
  * remove the session object.  ERR_EXISTS: fenced; start over with a new
- * session.  After any failure nothing is committed.
+ * session.  After any failure nothing is committed, but where the store failed
+ * in that very step: it may then have taken the snapshot nevertheless.
  */
 enum err writer_commit(struct writer *w, const void *record, size_t len,
 	struct error *err) MUST_CHECK;
