@@ -18,7 +18,7 @@
 static void
 sizes_come_back(void **state)
 {
-	static const char suffixes[] = "KMGT";
+	static const char *const suffixes[] = { "", "K", "M", "G", "T" };
 	struct error err = ERROR_INIT;
 	struct prng p;
 
@@ -31,8 +31,8 @@ sizes_come_back(void **state)
 		char text[40];
 		bool fits;
 
-		(void)snprintf(text, sizeof(text), "%" PRIu64 "%.*s", v,
-			step > 0 ? 1 : 0, step > 0 ? &suffixes[step - 1] : "");
+		(void)snprintf(text, sizeof(text), "%" PRIu64 "%s", v,
+			suffixes[step]);
 		fits = !__builtin_mul_overflow(v, UINT64_C(1) << (10 * step),
 			&want);
 		assert_int_equal(units_parse_bytes(&have, text, &err),
