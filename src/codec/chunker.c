@@ -108,50 +108,68 @@ scan_one(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t len,
 	return i;
 }
 
-/* As scan_one for 4 * seg bytes, of which each lane takes seg. */
-static size_t
-scan_four(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t seg,
+/*
+ * Bytes that all four lanes can take, one after the other seg bytes apart,
+ * before h of one or more falls below the threshold; or seg.
+ *
+ * On its own, so that a compiler keeps all of it in registers.
+ */
+__attribute__((noinline)) static size_t
+run_lanes(const uint64_t *t, uint64_t lane[4], const uint8_t *data, size_t seg,
 	uint64_t below)
 {
-	const uint8_t *p[4] = { data, data + seg, data + 2 * seg,
-		data + 3 * seg };
-	uint64_t a = *h, b = 0, c = 0, d = 0, lane[4];
-	size_t i, k, at;
+	const uint8_t *p0 = data, *p1 = p0 + seg, *p2 = p1 + seg;
+	const uint8_t *p3 = p2 + seg;
+	uint64_t a = lane[0], b = lane[1], c = lane[2], d = lane[3];
+	size_t i;
 
-	for (i = 0; i < WINDOW; i++) {
-		b = step(t, b, p[1][(ptrdiff_t)i - WINDOW]);
-		c = step(t, c, p[2][(ptrdiff_t)i - WINDOW]);
-		d = step(t, d, p[3][(ptrdiff_t)i - WINDOW]);
-	}
 	for (i = 0; i < seg; i++) {
-		a = step(t, a, p[0][i]);
-		b = step(t, b, p[1][i]);
-		c = step(t, c, p[2][i]);
-		d = step(t, d, p[3][i]);
+		a = step(t, a, p0[i]);
+		b = step(t, b, p1[i]);
+		c = step(t, c, p2[i]);
+		d = step(t, d, p3[i]);
 		/* One branch for the four: it is hardly ever taken. */
 		if ((a < below) | (b < below) | (c < below) | (d < below))
 			break;
 	}
-	if (i == seg) {
-		*h = d;
-		return 4 * seg;
-	}
-
-	/* A lane was hit at i; one before it may be hit later than i. */
 	lane[0] = a;
 	lane[1] = b;
 	lane[2] = c;
 	lane[3] = d;
+	return i;
+}
+
+/*
+ * As scan_one for 4 * seg bytes, of which each lane takes seg; but *h is
+ * carried on only where there is no such position.
+ */
+static size_t
+scan_four(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t seg,
+	uint64_t below)
+{
+	uint64_t lane[4] = { *h };
+	size_t i, k, at;
+
+	for (k = 1; k < 4; k++)
+		for (i = 0; i < WINDOW; i++)
+			lane[k] = step(t, lane[k], data[k * seg - WINDOW + i]);
+
+	i = run_lanes(t, lane, data, seg, below);
+	if (i == seg) {
+		*h = lane[3];
+		return 4 * seg;
+	}
+
+	/* A lane was hit at i; one before it may be hit later than i. */
 	for (k = 0;; k++) {
 		at = i;
 		if (lane[k] < below)
 			break;
-		at += 1 +
-		      scan_one(t, &lane[k], p[k] + i + 1, seg - i - 1, below);
+		at += 1 + scan_one(t, &lane[k], data + k * seg + i + 1,
+				  seg - i - 1, below);
 		if (at < seg)
 			break;
 	}
-	*h = lane[k];
 	return k * seg + at;
 }
 

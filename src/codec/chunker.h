@@ -34,8 +34,7 @@ struct chunker_params {
 	uint32_t max; /* >= target, <= 8 MiB */
 };
 
-#define CHUNKER_DEFAULT \
-	((struct chunker_params){ 512 << 10, 1 << 20, 8 << 20 })
+#define CHUNKER_DEFAULT ((struct chunker_params){ 512 << 10, 1 << 20, 8 << 20 })
 
 bool chunker_params_ok(const struct chunker_params *p) MUST_CHECK;
 

@@ -5,10 +5,9 @@
  * A frame carries neither its length nor a checksum: both are kept, and
  * authenticated, by who stores it.
  *
- * Compression gets no more room than makes it worth while, so that libzstd
- * itself gives up as soon as that is passed.  At fast levels it gets through
- * incompressible bytes at several GB/s; from PROBE_LEVEL on it searches them
- * as thoroughly as any others, so there the fast level is asked first.
+ * At fast levels libzstd gets through incompressible bytes at several GB/s;
+ * from PROBE_LEVEL on it searches them as thoroughly as any others, so there
+ * the fast level is asked first.
  *
  * Decompression in one pass needs no window of its own, whatever the frame
  * claims: memory is what the caller gives.
@@ -66,13 +65,6 @@ compress_bound(size_t len)
 	return ZSTD_compressBound(len);
 }
 
-/* Bytes that len bytes may take to save 3 %. */
-static size_t
-worth(size_t len)
-{
-	return len - len / 100 * 3 - (len % 100 * 3 + 99) / 100;
-}
-
 static size_t
 squeeze(struct compressor *c, int level, const void *data, size_t len,
 	void *out)
@@ -82,8 +74,9 @@ squeeze(struct compressor *c, int level, const void *data, size_t len,
 	if (ZSTD_isError(ZSTD_CCtx_setParameter(c->enc, ZSTD_c_compressionLevel,
 		    level)))
 		return 0;
-	n = ZSTD_compress2(c->enc, out, worth(len), data, len);
-	return ZSTD_isError(n) ? 0 : n;
+	/* A 33rd is 3 %. */
+	n = ZSTD_compress2(c->enc, out, compress_bound(len), data, len);
+	return ZSTD_isError(n) || n >= len - len / 33 ? 0 : n;
 }
 
 /* A glance at the middle first, which saves compressible data the probe. */

@@ -27,7 +27,8 @@ size_t compress_bound(size_t len);
  * Compress len bytes at level (1..19; negative: faster) into out, which has
  * room for compress_bound(len).  Returns the bytes written, or 0, with the
  * contents of out undefined, where less than 3 % would be saved: the caller
- * then stores the bytes themselves as CODEC_RAW.
+ * then stores the bytes themselves as CODEC_RAW.  From level 5 on, bytes of
+ * which level 1 would not save so much are not tried any harder.
  */
 size_t compress_bytes(struct compressor *c, int level, const void *data,
 	size_t len, void *out);

@@ -200,7 +200,7 @@ every_flipped_bit_is_refused(void **state)
 			assert_refused(&s.args, s.sealed, s.len + AEAD_TAG);
 			s.aad[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		}
-		for (size_t bit = 0; bit < 8 * SECRET_LEN; bit++) {
+		for (size_t bit = 0; bit < 8 * sizeof(s.key.b); bit++) {
 			s.key.b[bit / 8] ^= (uint8_t)(1 << bit % 8);
 			assert_refused(&s.args, s.sealed, s.len + AEAD_TAG);
 			s.key.b[bit / 8] ^= (uint8_t)(1 << bit % 8);
