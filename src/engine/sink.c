@@ -86,6 +86,21 @@ tell_entry(struct backup_sink *s, struct bytes key, const struct entry *e,
 	pthread_mutex_unlock(&s->in->report_lock);
 }
 
+/* What is worked on: the end of its path. */
+static void
+tell_current(struct backup_sink *s, struct bytes key)
+{
+	char text[128];
+	size_t len = key.len < sizeof(text) ? key.len : sizeof(text);
+
+	for (size_t i = 0; i < len; i++) {
+		text[i] = (char)key.data[key.len - len + i];
+		if (text[i] == '\0')
+			text[i] = '/';
+	}
+	progress_current(s->in->report->progress, text, len);
+}
+
 static bool
 is_fresh(const struct entry *e)
 {
@@ -186,8 +201,6 @@ sink_offer(struct sink *base, struct bytes key, const struct entry *e,
 	enum err rc;
 
 	*done = false;
-	progress_current(s->in->report->progress, (const char *)key.data,
-		key.len);
 	rc = join(s, key, &found, err);
 	if (rc == ERR_OK && e->nlink > 1 && e->type != ENTRY_DIR)
 		rc = links_meet(s->links, e->dev, e->ino, key, &first, err);
@@ -205,8 +218,10 @@ sink_offer(struct sink *base, struct bytes key, const struct entry *e,
 	*done = same || first.data != NULL;
 	if (first.data != NULL)
 		return put_link(s, key, e, first, err);
-	if (!same)
+	if (!same) {
+		tell_current(s, key);
 		return ERR_OK;
+	}
 	rc = outbox_turn(&s->outbox, err);
 	if (rc == ERR_OK)
 		rc = outbox_item(&s->outbox, &s->old, err);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* access: from the flags and the environment to a store and a repository. */
+#ifndef CLI_ACCESS_H
+#define CLI_ACCESS_H
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/err.h"
+#include "cli/cli.h"
+#include "repo/repo.h"
+#include "store/store.h"
+
+struct access {
+	struct store *store;
+	struct repo *repo;
+};
+
+/* Store and repository, unlocked.  access_close ends it, also zeroed. */
+enum err access_open(struct access *a, const struct cli *c,
+	struct error *err) MUST_CHECK;
+void access_close(struct access *a);
+
+/* The store alone, behind the retry wrapper. */
+enum err access_store(struct store **out, const struct cli *c, bool create,
+	struct error *err) MUST_CHECK;
+
+/*
+ * The passphrase, by flag, environment or terminal (twice where confirm);
+ * out is wiped by the caller.
+ */
+enum err access_password(struct buf *out, const struct cli *c, bool confirm,
+	struct error *err) MUST_CHECK;
+
+/* The same for a new passphrase: --new-password-file or the terminal. */
+enum err access_new_password(struct buf *out, const struct cli *c,
+	struct error *err) MUST_CHECK;
+
+#endif /* CLI_ACCESS_H */

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* commands: every command; each is defined by its group's cmd_GROUP.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command cmd_init, cmd_stats, cmd_check; /* cmd_repo.c */
+extern const struct command cmd_backup; /* cmd_backup.c */
+extern const struct command cmd_snapshots; /* cmd_snapshots.c */
+extern const struct command cmd_ls, cmd_find, cmd_cat; /* cmd_look.c */
+extern const struct command cmd_diff; /* cmd_diff.c */
+extern const struct command cmd_restore; /* cmd_restore.c */
+extern const struct command cmd_key_add, cmd_key_list, cmd_key_passwd,
+	cmd_key_remove; /* cmd_key.c */
+extern const struct command cmd_completion, cmd_help,
+	cmd_version; /* cmd_help.c */
+
+#endif /* CLI_COMMANDS_H */
