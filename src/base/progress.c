@@ -3,7 +3,17 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
+
+/* Bytes of a UTF-8 character after its first (RFC 3629). */
+enum { UTF8_MORE = 3 };
+
+static bool
+is_inner(char c)
+{
+	return ((uint8_t)c & 0xc0) == 0x80;
+}
 
 static void
 lock(struct progress *p)
@@ -52,7 +62,8 @@ progress_current(struct progress *p, const char *name, size_t len)
 	if (keep > sizeof(p->current) - 1) {
 		keep = sizeof(p->current) - 1;
 		/* Not from the middle of a UTF-8 character. */
-		while (keep > 0 && ((uint8_t)name[len - keep] & 0xc0) == 0x80)
+		for (int i = 0; i < UTF8_MORE && is_inner(name[len - keep]);
+			i++)
 			keep--;
 	}
 	lock(p);
