@@ -4,7 +4,7 @@
  *
  * The truth is the index segments in the store.  The index keeps a local copy
  * of them as sorted runs, memory-mapped files of blocks that are each
- * authenticated, with a filter in front (repo/run.h, repo/filter.h): a lookup
+ * authenticated, with a filter in front (repo/catalog.h, repo/run.h): a lookup
  * costs a filter probe where the chunk is new and one block where it is not.
  * The local copy belongs to one machine; it is rebuilt when it is missing,
  * damaged or too new, and may be deleted at any time.  Several processes may
@@ -37,6 +37,12 @@ struct index_conf {
 	struct store *store; /* borrowed; outlives the index */
 	const struct secret *structure; /* borrowed likewise */
 	const char *cache_dir; /* of this repository; NULL: a temporary one */
+	/* Told of each segment in the store that cannot be read: the chunks
+	 * that only it names are then absent.  The result goes on or ends.
+	 * NULL: the first one ends it. */
+	enum err (*bad)(void *arg, const char *name, const struct error *why,
+		struct error *err);
+	void *bad_arg;
 };
 
 /* Open and bring up to date with the segments in the store. */
@@ -59,10 +65,11 @@ enum err index_find(struct index *idx, const struct id *id,
  * never given back: a session in which storing a chunk failed, fails.
  */
 enum claim { CLAIM_HAVE, CLAIM_MINE };
-enum err index_claim(struct index *idx, const struct id *id,
-	enum claim *claim, struct error *err) MUST_CHECK;
+enum err index_claim(struct index *idx, const struct id *id, enum claim *claim,
+	struct error *err) MUST_CHECK;
 
-/* A pack of this session is durable; its chunks can now be found. */
+/* A pack of this session is durable; its chunks can now be found.  Publishes
+ * where many chunks came together since the last time. */
 enum err index_add(struct index *idx, const struct pack_info *pack,
 	const struct record *recs, struct error *err) MUST_CHECK;
 
@@ -73,14 +80,14 @@ enum err index_publish(struct index *idx, struct error *err) MUST_CHECK;
 /* Packs added and not yet published. */
 uint32_t index_unpublished(const struct index *idx);
 
-/* Every chunk in ascending order of ids; of an id that is in several packs,
- * each location.  Not while others add. */
+/* Every published chunk in ascending order of ids; of an id that is in several
+ * packs, each location.  Not while others add. */
 typedef enum err index_each_fn(void *arg, const struct location *loc,
 	struct error *err);
 enum err index_each(struct index *idx, index_each_fn *fn, void *arg,
 	struct error *err) MUST_CHECK;
 
-/* Every pack that a segment names. */
+/* Every pack that a segment names, once, in ascending order of ids. */
 typedef enum err index_pack_fn(void *arg, const struct pack_info *pack,
 	struct error *err);
 enum err index_each_pack(struct index *idx, index_pack_fn *fn, void *arg,

@@ -20,7 +20,8 @@
 #include "repo/record.h"
 #include "store/store.h"
 
-enum { SEGMENT_MAX = 64 << 20 };
+/* Of the plain bytes. */
+enum { SEGMENT_MAX = 64 << 20, SEGMENT_LEVEL_MAX = 9, SEGMENT_NAME_MAX = 80 };
 
 struct pack_info {
 	struct id id;
@@ -37,7 +38,8 @@ void segment_init(struct segment *seg);
 void segment_fini(struct segment *seg);
 bool segment_empty(const struct segment *seg);
 
-/* recs in the order of the pack. */
+/* recs in the order of the pack.  ERR_NOMEM where the segment would grow over
+ * SEGMENT_MAX; it is then as it was. */
 enum err segment_add(struct segment *seg, const struct pack_info *pack,
 	const struct record *recs, struct error *err) MUST_CHECK;
 
@@ -61,5 +63,22 @@ struct segment_visitor {
 enum err segment_load(struct store *st, const char *name,
 	const struct secret *structure, const struct segment_visitor *v,
 	struct error *err) MUST_CHECK;
+
+/* The same for the plain bytes of a segment. */
+enum err segment_parse(const void *data, size_t len,
+	const struct segment_visitor *v, struct error *err) MUST_CHECK;
+
+/* "index/L/ID", and back; false where name is not of this form. */
+void segment_name(unsigned level, const struct id *id,
+	char out[SEGMENT_NAME_MAX]);
+bool segment_name_parse(const char *name, unsigned *level,
+	struct id *id) MUST_CHECK;
+
+/*
+ * Where the records of a pack lie: *off is PACK_HEADER for the first,
+ * and is moved behind r.  ERR_CORRUPT where r does not fit into the pack.
+ */
+enum err segment_step(const struct pack_info *pack, const struct record *r,
+	uint32_t *off, struct error *err) MUST_CHECK;
 
 #endif /* REPO_SEGMENT_H */
