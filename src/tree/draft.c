@@ -225,7 +225,7 @@ move_last(struct draft *d, struct bytes key, size_t *shared, struct error *err)
 		return err_set(err, ERR_CORRUPT,
 			"the items of a tree are not in order");
 	d->last.len = d->has_last ? 1 + *shared : 0;
-	rc = buf_reserve(&d->last, 1 + key.len, err);
+	rc = buf_reserve(&d->last, 1 + key.len - d->last.len, err);
 	if (rc != ERR_OK)
 		return rc;
 	d->last.data[0] = (uint8_t)d->level;
