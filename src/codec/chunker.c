@@ -174,17 +174,19 @@ scan_four(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t seg,
 }
 
 static size_t
+min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t
 scan(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t len,
 	uint64_t below)
 {
 	size_t pos = 0;
 
 	while (len - pos >= (size_t)4 * LANE_MIN) {
-		size_t seg = (len - pos) / 4;
-
-		if (seg > LANE_MAX)
-			seg = LANE_MAX;
-
+		size_t seg = min_size((len - pos) / 4, LANE_MAX);
 		size_t at = scan_four(t, h, data + pos, seg, below);
 
 		pos += at;
@@ -192,12 +194,6 @@ scan(const uint64_t *t, uint64_t *h, const uint8_t *data, size_t len,
 			return pos;
 	}
 	return pos + scan_one(t, h, data + pos, len - pos, below);
-}
-
-static size_t
-min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
 }
 
 bool
