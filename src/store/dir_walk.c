@@ -67,7 +67,7 @@ walk_entry(struct walk *w, const char *leaf, store_list_fn *fn, void *arg,
 	size_t at = w->len[w->depth - 1], len = strlen(leaf);
 	struct stat sb;
 
-	if (leaf[0] == '.' || len > STORE_NAME_MAX - at)
+	if (len > STORE_NAME_MAX - at)
 		return ERR_OK;
 	memcpy(w->path + at, leaf, len + 1);
 	if (!store_name_ok(w->path))
@@ -92,6 +92,7 @@ walk_all(struct walk *w, store_list_fn *fn, void *arg, struct error *err)
 
 	while (w->depth > 0 && rc == ERR_OK) {
 		errno = 0;
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): our own stream */
 		e = readdir(w->dir[w->depth - 1]);
 		if (e != NULL)
 			rc = walk_entry(w, e->d_name, fn, arg, err);

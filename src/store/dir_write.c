@@ -313,6 +313,7 @@ dir_write_sweep(int dirfd)
 		fsx_close(&fd);
 		return;
 	}
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): our own stream */
 	while ((e = readdir(dir)) != NULL)
 		if (strncmp(e->d_name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
 			sweep_one(dirfd, e->d_name);

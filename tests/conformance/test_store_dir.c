@@ -596,11 +596,16 @@ test_two_handles(void **state)
 	struct store *a = open_way(place, DIR_WAY_TMPFILE);
 	struct store *b = open_way(place, DIR_WAY_TMPFILE);
 	struct buf out = BUF_INIT(10);
+	unsigned fds = store_kinds_fds();
 
 	must(store_put(a, "d/x", "12345", 5, &err));
 	must(store_get(b, "d/x", 0, 5, &out, &err));
+	must(store_size(a, "d/x", &(uint64_t){ 0 }, &err));
 	must(store_del(a, "d/x", &err));
+	/* Its space is free only when nobody has it open. */
+	assert_int_equal(store_kinds_fds(), fds + 1);
 	must_be(ERR_NOTFOUND, store_get(b, "d/x", 0, 5, &out, &err));
+	assert_int_equal(store_kinds_fds(), fds);
 	must(store_put(a, "d/x", "6789", 4, &err));
 	must(store_get(b, "d/x", 0, 4, &out, &err));
 	assert_memory_equal(out.data, "123456789", 9);

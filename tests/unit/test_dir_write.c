@@ -5,6 +5,7 @@
  * The functions that make things durable or visible are replaced by ones that
  * note the call, or fail as told, and else do it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -53,12 +54,30 @@ note(char what, const struct stat *sb)
 	return false;
 }
 
+/* Its temporary is gone by the time that the directory is synced, or the loss
+ * of power would bring it back. */
+static void
+no_temporary(int dirfd)
+{
+	const struct dirent *e;
+	DIR *dir = fdopendir(
+		openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)) != NULL)
+		assert_int_not_equal(strncmp(e->d_name, ".tmp-", 5), 0);
+	(void)closedir(dir);
+}
+
 static int
 note_sync(int fd, long call)
 {
 	struct stat sb;
 
 	assert_int_equal(fstat(fd, &sb), 0);
+	if (S_ISDIR(sb.st_mode) && n_events > 0 &&
+		events[n_events - 1].what == 'n')
+		no_temporary(fd);
 	if (!note(S_ISDIR(sb.st_mode) ? 'd' : 's', &sb))
 		return -1;
 	return (int)syscall(call, fd);

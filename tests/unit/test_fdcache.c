@@ -128,7 +128,8 @@ static void
 test_eviction(void **state)
 {
 	static struct fdcache c;
-	struct fdcache_hold hold = FDCACHE_HOLD_NONE;
+	struct fdcache_hold hold = FDCACHE_HOLD_NONE, twin;
+	unsigned fds;
 	char name[20];
 
 	fdcache_init(&c);
@@ -146,7 +147,16 @@ test_eviction(void **state)
 	name_of(0, name);
 	fdcache_drop(&c, name);
 	assert_true(is_file(hold.fd, 0));
+	fds = count_fds();
 	fdcache_release(&c, &hold);
+	assert_int_equal(count_fds(), fds - 1);
+	assert_false(fdcache_take(&c, name, &hold));
+	/* Opened twice at once, dropped both. */
+	fdcache_add(&c, name, open_file(0), &hold);
+	fdcache_add(&c, name, open_file(0), &twin);
+	fdcache_release(&c, &hold);
+	fdcache_release(&c, &twin);
+	fdcache_drop(&c, name);
 	assert_false(fdcache_take(&c, name, &hold));
 	fdcache_fini(&c);
 }
