@@ -27,6 +27,13 @@ text_key(struct buf *b, struct bytes key)
 	return finish(b, key_to_text(b, key.data, key.len, &err) == ERR_OK);
 }
 
+const char *
+text_bytes(struct buf *b, struct bytes bytes)
+{
+	/* Escaped as a key is, but for the slash in front. */
+	return text_key(b, bytes) + 1;
+}
+
 void
 text_plain(char *text)
 {

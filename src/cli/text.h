@@ -10,6 +10,9 @@
 /* The path of key, escaped (model/path.h, key_to_text); kept in b. */
 const char *text_key(struct buf *b, struct bytes key);
 
+/* Any bytes, escaped likewise. */
+const char *text_bytes(struct buf *b, struct bytes bytes);
+
 /* Replace what a terminal could take for commands. */
 void text_plain(char *text);
 
