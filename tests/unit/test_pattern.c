@@ -73,6 +73,8 @@ says_what_the_manual_says(void **state)
 		{ "x/a**/b", "/x/ac/b", false, PATTERN_EXCLUDE },
 		{ "a[!a-c]", "/ad", false, PATTERN_EXCLUDE },
 		{ "a[!a-c]", "/ab", false, PATTERN_NONE },
+		{ "/a[!x]b", "/a/b", false, PATTERN_NONE },
+		{ "/a?b", "/a/b", false, PATTERN_NONE },
 		{ "[[:digit:]]", "/7", false, PATTERN_EXCLUDE },
 		{ "\\!a", "/!a", false, PATTERN_EXCLUDE },
 		{ "\\#a", "/#a", false, PATTERN_EXCLUDE },

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* registry: the one list of drivers. */
+#include "source/command/command.h"
+#include "source/files/files.h"
+#include "source/source.h"
+
+const struct source_ops *const source_drivers[] = {
+	&files_source_ops,
+	&command_source_ops,
+	NULL,
+};
