@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images against an array of bytes: random changes over many generations.
+ * The seed is an argument; without one, some fixed ones are run.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "tests/lib/prng.h"
+#include "tests/lib/scale.h"
+#include "tree/builder.h"
+#include "tree/content.h"
+#include "tree/cursor.h"
+#include "tree/extents.h"
+#include "tree/image.h"
+
+enum {
+	SIZE_MAX_ = 24 << 20,
+	BLOCK = 4096,
+	WINDOWS = SIZE_MAX_ / IMAGE_WINDOW,
+	GENERATIONS = 60,
+	FETCHED_MAX = 4096,
+	WORKERS = 2
+};
+
+static struct error err;
+
+/*
+ * An io around io_mem: it notes which chunks are fetched and, with a pool,
+ * stores them on other threads and in any order.
+ */
+struct spy {
+	struct tree_io io;
+	struct tree_io_mem *mem;
+	struct tree_io *inner;
+	pthread_mutex_t lock;
+	struct pool *pool; /* or NULL */
+	struct id fetched[FETCHED_MAX];
+	size_t n_fetched;
+};
+
+struct put_job {
+	struct job job;
+	struct spy *spy;
+	struct ticket *t;
+	size_t len;
+	uint8_t data[];
+};
+
+static struct spy *
+to_spy(struct tree_io *io)
+{
+	return container_of(io, struct spy, io);
+}
+
+static enum err
+spy_get_node(struct tree_io *io, const struct id *id, struct buf *out,
+	size_t *head_len, struct error *why)
+{
+	struct spy *s = to_spy(io);
+	enum err rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = s->inner->ops->get_node(s->inner, id, out, head_len, why);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static enum err
+spy_get_data(struct tree_io *io, const struct id *id, struct buf *out,
+	struct error *why)
+{
+	struct spy *s = to_spy(io);
+	enum err rc;
+
+	assert_true(s->n_fetched < FETCHED_MAX);
+	s->fetched[s->n_fetched++] = *id;
+	pthread_mutex_lock(&s->lock);
+	rc = s->inner->ops->get_data(s->inner, id, out, why);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static enum err
+spy_put_node(struct tree_io *io, const struct node_bytes *node, struct id *id,
+	struct error *why)
+{
+	struct spy *s = to_spy(io);
+	enum err rc;
+
+	pthread_mutex_lock(&s->lock);
+	rc = s->inner->ops->put_node(s->inner, node, id, why);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static void
+run_put(struct job *job, unsigned worker)
+{
+	struct put_job *put = container_of(job, struct put_job, job);
+	struct spy *s = put->spy;
+	struct ticket t;
+
+	pthread_mutex_lock(&s->lock);
+	t.err = ERROR_INIT;
+	(void)s->inner->ops->put_data(s->inner, put->data, put->len, &t,
+		&t.err);
+	pthread_mutex_unlock(&s->lock);
+	put->t->id = t.id;
+	put->t->err = t.err;
+	gate_open(&put->t->done);
+	free(put);
+}
+
+static enum err
+spy_put_data(struct tree_io *io, const void *data, size_t len, struct ticket *t,
+	struct error *why)
+{
+	struct spy *s = to_spy(io);
+	struct put_job *put;
+
+	if (s->pool == NULL)
+		return s->inner->ops->put_data(s->inner, data, len, t, why);
+	put = malloc(sizeof(*put) + len);
+	assert_non_null(put);
+	put->job.run = run_put;
+	put->spy = s;
+	put->t = t;
+	put->len = len;
+	memcpy(put->data, data, len);
+	gate_init(&t->done);
+	pool_submit(s->pool, &put->job);
+	return ERR_OK;
+}
+
+static const struct tree_io_ops spy_ops = {
+	.get_node = spy_get_node,
+	.get_data = spy_get_data,
+	.put_node = spy_put_node,
+	.put_data = spy_put_data,
+};
+
+static void
+spy_init(struct spy *s, bool threads)
+{
+	*s = (struct spy){ 0 };
+	assert_int_equal(tree_io_mem_new(&s->mem, &err), ERR_OK);
+	s->inner = tree_io_mem_io(s->mem);
+	s->io.ops = &spy_ops;
+	s->io.boundary = s->inner->boundary;
+	pthread_mutex_init(&s->lock, NULL);
+	if (threads)
+		assert_int_equal(pool_new(&s->pool, WORKERS, 2, &err), ERR_OK);
+}
+
+static void
+spy_fini(struct spy *s)
+{
+	pool_free(s->pool);
+	pthread_mutex_destroy(&s->lock);
+	tree_io_mem_free(s->mem);
+}
+
+/* One image and what it must read as. */
+struct world {
+	struct spy spy;
+	struct prng p;
+	struct id root;
+	bool has_root;
+	uint64_t size;
+	uint8_t *want; /* SIZE_MAX_; zeroes from size on */
+	uint8_t *have, *data;
+	bool touched[WINDOWS];
+	uint64_t changed; /* bytes given to image_replace */
+	unsigned rewrites, shared;
+};
+
+static void
+world_init(struct world *w, uint64_t seed, bool threads)
+{
+	*w = (struct world){ 0 };
+	spy_init(&w->spy, threads);
+	prng_init(&w->p, seed);
+	w->want = calloc(1, SIZE_MAX_);
+	w->have = malloc(SIZE_MAX_);
+	w->data = malloc(SIZE_MAX_);
+	assert_true(w->want != NULL && w->have != NULL && w->data != NULL);
+}
+
+static void
+world_fini(struct world *w)
+{
+	spy_fini(&w->spy);
+	free(w->want);
+	free(w->have);
+	free(w->data);
+}
+
+/* Data of some kind: random, zero, or blocks of both. */
+static void
+random_data(struct world *w, uint64_t off, size_t len)
+{
+	uint64_t kind = prng_below(&w->p, 4);
+
+	prng_fill(&w->p, w->data, len);
+	if (kind == 0)
+		memset(w->data, 0, len);
+	if (kind != 1)
+		return;
+	for (size_t i = 0; i < len; i++) {
+		if ((off + i) / BLOCK % 3 == 0)
+			w->data[i] = 0;
+	}
+}
+
+/* How changes of one generation look. */
+struct style {
+	uint64_t gap, len;
+	bool aligned;
+	uint64_t punches; /* one of so many is a hole */
+};
+
+static struct style
+random_style(struct world *w)
+{
+	struct style s = { 0 };
+
+	s.gap = (uint64_t)1 << (8 + prng_below(&w->p, 16));
+	s.len = (uint64_t)1 << (1 + prng_below(&w->p, 22));
+	s.aligned = prng_below(&w->p, 3) > 0;
+	s.punches = 1 + prng_below(&w->p, 8);
+	return s;
+}
+
+static void
+touch(struct world *w, uint64_t off, uint64_t len)
+{
+	for (uint64_t i = off / IMAGE_WINDOW;
+		len > 0 && i <= (off + len - 1) / IMAGE_WINDOW; i++)
+		w->touched[i] = true;
+}
+
+static void
+change_some(struct world *w, struct image *img)
+{
+	struct style s = random_style(w);
+	uint64_t mask = s.aligned ? BLOCK - 1 : 0, off = 0;
+	/* A generation may change one corner only. */
+	uint64_t first = prng_below(&w->p, w->size + 1);
+	uint64_t n = 1 + prng_below(&w->p, 600);
+
+	off = prng_below(&w->p, 3) == 0 ? 0 : first & ~mask;
+	while (n-- > 0 && off < w->size) {
+		uint64_t len = (1 + prng_below(&w->p, s.len) + mask) & ~mask;
+
+		if (len > w->size - off)
+			len = w->size - off;
+		if (prng_below(&w->p, s.punches) == 0) {
+			memset(w->want + off, 0, len);
+			assert_int_equal(image_punch(img, off, len, &err),
+				ERR_OK);
+		} else {
+			random_data(w, off, len);
+			memcpy(w->want + off, w->data, len);
+			w->changed += len;
+			assert_int_equal(image_replace(img, off, w->data, len,
+						 &err),
+				ERR_OK);
+		}
+		touch(w, off, len);
+		off += len;
+		off += prng_below(&w->p, s.gap) & ~mask;
+	}
+}
+
+/* The extents of the image as they are now. */
+static struct extent *
+list_extents(struct world *w, size_t *n)
+{
+	struct extent *v = NULL;
+	struct cursor *c;
+	struct item it;
+
+	*n = 0;
+	if (!w->has_root)
+		return NULL;
+	assert_int_equal(cursor_open(&c, &w->spy.io, TREE_EXTENTS, &w->root,
+				 &err),
+		ERR_OK);
+	for (;;) {
+		assert_int_equal(cursor_next(c, &it, &err), ERR_OK);
+		if (it.key.data == NULL)
+			break;
+		v = reallocarray(v, *n + 1, sizeof(*v));
+		assert_non_null(v);
+		assert_int_equal(extent_decode(&it, &v[(*n)++], &err), ERR_OK);
+	}
+	cursor_close(c);
+	return v;
+}
+
+/* Only chunks that lie in touched windows were fetched. */
+static void
+fetched_no_other(const struct world *w, const struct extent *old, size_t n)
+{
+	for (size_t i = 0; i < w->spy.n_fetched; i++) {
+		const struct id *id = &w->spy.fetched[i];
+		bool found = false;
+
+		for (size_t k = 0; k < n && !found; k++) {
+			uint64_t from = old[k].off / IMAGE_WINDOW;
+			uint64_t to =
+				(old[k].off + old[k].len - 1) / IMAGE_WINDOW;
+
+			for (uint64_t j = from; j <= to && !found; j++)
+				found = w->touched[j] &&
+					id_eq(&old[k].chunk, id);
+		}
+		assert_true(found);
+	}
+}
+
+static void
+fragments_are_bounded(const struct world *w, const struct extent *v, size_t n)
+{
+	unsigned in_window[WINDOWS] = { 0 };
+
+	for (size_t k = 0; k < n; k++) {
+		uint64_t to = (v[k].off + v[k].len - 1) / IMAGE_WINDOW;
+
+		assert_true(v[k].off + v[k].len <= w->size);
+		for (uint64_t j = v[k].off / IMAGE_WINDOW; j <= to; j++)
+			in_window[j]++;
+		if (k == 0)
+			continue;
+		assert_true(v[k - 1].off + v[k - 1].len <= v[k].off);
+		assert_false(
+			v[k - 1].off + v[k - 1].len == v[k].off &&
+			v[k - 1].chunk_off + v[k - 1].len == v[k].chunk_off &&
+			id_eq(&v[k - 1].chunk, &v[k].chunk));
+	}
+	for (size_t j = 0; j < WINDOWS; j++) {
+		if (w->touched[j])
+			assert_in_range(in_window[j], 0, IMAGE_FRAGMENTS);
+	}
+}
+
+static void
+reads_as_wanted(struct world *w)
+{
+	struct entry e = { .type = ENTRY_IMAGE, .size = w->size };
+	struct content_view *v;
+	size_t got;
+
+	e.content.kind = CONTENT_EXTENTS;
+	e.content.root = w->root;
+	assert_int_equal(content_open(&v, &w->spy.io, &w->root, &e, &err),
+		ERR_OK);
+	assert_int_equal(content_read(v, 0, w->have, SIZE_MAX_, &got, &err),
+		ERR_OK);
+	assert_int_equal(got, w->size);
+	assert_true(memcmp(w->have, w->want, w->size) == 0);
+	for (int i = 0; i < 20 && w->size > 0; i++) {
+		uint64_t off = prng_below(&w->p, w->size);
+		size_t len = prng_below(&w->p, 3 * IMAGE_WINDOW);
+
+		assert_int_equal(content_read(v, off, w->have, len, &got, &err),
+			ERR_OK);
+		assert_int_equal(got,
+			len < w->size - off ? len : w->size - off);
+		assert_true(memcmp(w->have, w->want + off, got) == 0);
+	}
+	content_close(v);
+}
+
+static void
+generation(struct world *w)
+{
+	struct image_conf conf = { .old_root = w->has_root ? &w->root : NULL,
+		.old_size = w->size,
+		.size = w->size };
+	struct extent *old, *new;
+	struct image_figures f;
+	struct tree_root root;
+	struct image *img;
+	size_t n_old, n_new;
+
+	if (!w->has_root || prng_below(&w->p, 4) == 0)
+		conf.size = prng_below(&w->p, SIZE_MAX_ + 1) &
+			    ~(prng_below(&w->p, 2) * (BLOCK - 1));
+	if (conf.size < w->size)
+		memset(w->want + conf.size, 0, w->size - conf.size);
+	w->size = conf.size;
+	memset(w->touched, 0, sizeof(w->touched));
+	w->changed = 0;
+	old = list_extents(w, &n_old);
+	w->spy.n_fetched = 0;
+	assert_int_equal(image_open(&img, &w->spy.io, &conf, &err), ERR_OK);
+	change_some(w, img);
+	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+	image_free(img);
+
+	w->root = root.id;
+	w->has_root = true;
+	fetched_no_other(w, old, n_old);
+	assert_true(w->spy.n_fetched == 0 || f.windows_rewritten > 0);
+	assert_true(f.bytes_stored <= w->changed + f.bytes_rewritten);
+	assert_true(f.bytes_rewritten <= f.windows_rewritten * IMAGE_WINDOW);
+	new = list_extents(w, &n_new);
+	assert_int_equal(root.count, n_new);
+	fragments_are_bounded(w, new, n_new);
+	reads_as_wanted(w);
+	w->rewrites += f.windows_rewritten > 0;
+	w->shared += f.bytes_stored > f.bytes_rewritten;
+	free(old);
+	free(new);
+}
+
+/* With and without threads: the same trees. */
+static void
+random_generations(uint64_t seed)
+{
+	uint64_t n = test_scale(GENERATIONS);
+	struct world *a = malloc(sizeof(*a)), *b = malloc(sizeof(*b));
+
+	assert_true(a != NULL && b != NULL);
+	print_message("seed %llu\n", (unsigned long long)seed);
+	world_init(a, seed, false);
+	world_init(b, seed, true);
+	for (uint64_t i = 0; i < n; i++) {
+		generation(a);
+		generation(b);
+		assert_true(id_eq(&a->root, &b->root));
+	}
+	if (n == GENERATIONS)
+		assert_true(a->rewrites > 3 && a->shared > 10);
+	world_fini(a);
+	world_fini(b);
+	free(a);
+	free(b);
+}
+
+static uint64_t given_seed;
+
+static void
+against_bytes(void **state)
+{
+	if (given_seed != 0) {
+		random_generations(given_seed);
+		return;
+	}
+	for (uint64_t seed = 1; seed <= 4; seed++)
+		random_generations(seed);
+}
+
+/* A large image of which each window is the same chunk, or none. */
+static struct id
+large_image(struct spy *s, uint64_t windows, bool hole)
+{
+	uint8_t *data = malloc(IMAGE_WINDOW);
+	struct extent e = { .len = IMAGE_WINDOW };
+	struct tree_root root;
+	struct extent_item it;
+	struct builder *b;
+	struct ticket t;
+	struct prng p;
+
+	assert_non_null(data);
+	prng_init(&p, 7);
+	prng_fill(&p, data, IMAGE_WINDOW);
+	assert_int_equal(s->io.ops->put_data(&s->io, data, IMAGE_WINDOW, &t,
+				 &err),
+		ERR_OK);
+	assert_int_equal(ticket_wait(&t, &err), ERR_OK);
+	e.chunk = t.id;
+	assert_int_equal(builder_new(&b, &s->io, TREE_EXTENTS, &err), ERR_OK);
+	for (uint64_t i = 0; i < windows && !hole; i++) {
+		e.off = i * IMAGE_WINDOW;
+		extent_encode(&e, &it);
+		assert_int_equal(builder_add(b, &it.item, &err), ERR_OK);
+	}
+	assert_int_equal(builder_finish(b, &root, &err), ERR_OK);
+	builder_free(b);
+	free(data);
+	return root.id;
+}
+
+/* A scattered increment costs its own bytes and not the windows around it. */
+static void
+scattered(bool hole)
+{
+	enum { WRITES = 10000, GIB2_BLOCKS = 1 << 19 };
+	const uint64_t size = (uint64_t)2 << 30;
+	bool *hit = calloc(GIB2_BLOCKS, sizeof(*hit));
+	struct spy *s = malloc(sizeof(*s));
+	struct image_conf conf = { .old_size = size, .size = size };
+	struct tree_io_count before, after;
+	struct image_figures f;
+	uint8_t data[BLOCK];
+	struct tree_root root;
+	struct image *img;
+	struct prng p;
+	struct id old;
+
+	assert_true(hit != NULL && s != NULL);
+	prng_init(&p, 8);
+	for (int i = 0; i < WRITES;) {
+		uint64_t k = prng_below(&p, GIB2_BLOCKS);
+
+		i += !hit[k];
+		hit[k] = true;
+	}
+	spy_init(s, false);
+	old = large_image(s, size / IMAGE_WINDOW, hole);
+	conf.old_root = &old;
+	before = tree_io_mem_count(s->mem);
+	assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+	for (uint64_t k = 0; k < GIB2_BLOCKS; k++) {
+		if (!hit[k])
+			continue;
+		prng_fill(&p, data, BLOCK);
+		assert_int_equal(image_replace(img, k * BLOCK, data, BLOCK,
+					 &err),
+			ERR_OK);
+	}
+	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+	image_free(img);
+	after = tree_io_mem_count(s->mem);
+	print_message("stored %llu in %llu chunks, rewritten %llu in %llu "
+		      "windows, nodes read %llu, stored %llu\n",
+		(unsigned long long)f.bytes_stored,
+		(unsigned long long)(after.data_put - before.data_put),
+		(unsigned long long)f.bytes_rewritten,
+		(unsigned long long)f.windows_rewritten,
+		(unsigned long long)(after.node_get - before.node_get),
+		(unsigned long long)(after.node_put - before.node_put));
+	assert_true(
+		f.bytes_stored - f.bytes_rewritten <= (uint64_t)WRITES * BLOCK);
+	assert_in_range(f.windows_rewritten, 0, 3);
+	assert_in_range(f.bytes_stored, 0, 44 << 20);
+	assert_in_range(after.data_put - before.data_put, 0, 60);
+	assert_in_range(after.data_get - before.data_get, 0,
+		f.windows_rewritten);
+	spy_fini(s);
+	free(s);
+	free(hit);
+}
+
+static void
+scattered_into_data(void **state)
+{
+	scattered(false);
+}
+
+static void
+scattered_into_a_hole(void **state)
+{
+	scattered(true);
+}
+
+/* One change in a tree of several levels: its path, and nothing else. */
+static void
+one_change_costs_its_path(void **state)
+{
+	const uint64_t windows = 200000;
+	struct spy *s = malloc(sizeof(*s));
+	struct image_conf conf = { .old_size = windows * IMAGE_WINDOW,
+		.size = windows * IMAGE_WINDOW };
+	struct tree_io_count before, after;
+	struct image_figures f;
+	struct tree_root root;
+	struct image *img;
+	struct id old;
+
+	assert_non_null(s);
+	spy_init(s, false);
+	old = large_image(s, windows, false);
+	conf.old_root = &old;
+	for (int i = 0; i < 3; i++) {
+		uint64_t off = windows / 2 * IMAGE_WINDOW + 5000;
+
+		before = tree_io_mem_count(s->mem);
+		assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+		if (i == 1)
+			assert_int_equal(image_replace(img, off, "x", 1, &err),
+				ERR_OK);
+		/* Nearly all of it, which is not looked at. */
+		if (i == 2)
+			assert_int_equal(image_punch(img, 5000,
+						 conf.size - 10000, &err),
+				ERR_OK);
+		assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+		image_free(img);
+		after = tree_io_mem_count(s->mem);
+		print_message("nodes read %llu, stored %llu\n",
+			(unsigned long long)(after.node_get - before.node_get),
+			(unsigned long long)(after.node_put - before.node_put));
+		assert_in_range(after.node_get - before.node_get, 0, 30);
+		assert_in_range(after.node_put - before.node_put, 0, 15);
+		assert_int_equal(after.data_get, before.data_get);
+		if (i == 0)
+			assert_true(id_eq(&root.id, &old));
+	}
+	assert_int_equal(root.weight, 10000);
+	spy_fini(s);
+	free(s);
+}
+
+static void
+order_is_demanded(void **state)
+{
+	struct image_conf conf = { .size = 100 };
+	struct image_figures f;
+	struct tree_root root;
+	struct image *img;
+	struct spy *s = malloc(sizeof(*s));
+
+	assert_non_null(s);
+	spy_init(s, false);
+	assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+	assert_int_equal(image_replace(img, 10, "ab", 2, &err), ERR_OK);
+	assert_int_equal(image_replace(img, 11, "ab", 2, &err), ERR_USAGE);
+	assert_int_equal(image_punch(img, 0, 1, &err), ERR_USAGE);
+	assert_int_equal(image_punch(img, 90, 11, &err), ERR_USAGE);
+	assert_int_equal(image_punch(img, 90, UINT64_MAX, &err), ERR_USAGE);
+	assert_int_equal(image_replace(img, 101, "", 0, &err), ERR_USAGE);
+	assert_int_equal(image_replace(img, 98, "ab", 2, &err), ERR_OK);
+	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+	assert_int_equal(root.count, 2);
+	assert_int_equal(root.weight, 4);
+	assert_int_equal(f.bytes_stored, 4);
+	image_free(img);
+	spy_fini(s);
+	free(s);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(order_is_demanded),
+		cmocka_unit_test(against_bytes),
+		cmocka_unit_test(scattered_into_data),
+		cmocka_unit_test(scattered_into_a_hole),
+		cmocka_unit_test(one_change_costs_its_path),
+	};
+
+	if (argc > 1)
+		given_seed = strtoull(argv[1], NULL, 10);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
