@@ -58,4 +58,9 @@ enum err cursor_find(struct cursor *c, struct bytes key, struct item *item,
 enum err cursor_take(struct cursor *c, struct bytes end, unsigned *level,
 	struct child *child, bool *have, struct error *err) MUST_CHECK;
 
+/* As cursor_take, of no level above level_max: what a builder can take. */
+enum err cursor_take_below(struct cursor *c, unsigned level_max,
+	struct bytes end, unsigned *level, struct child *child, bool *have,
+	struct error *err) MUST_CHECK;
+
 #endif /* TREE_CURSOR_H */

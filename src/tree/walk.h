@@ -12,11 +12,6 @@
 #include "base/err.h"
 #include "tree/cursor.h"
 
-/* As cursor_take, of no level above level_max. */
-enum err cursor_take_below(struct cursor *c, unsigned level_max,
-	struct bytes end, unsigned *level, struct child *child, bool *have,
-	struct error *err) MUST_CHECK;
-
 /* What stands at the place of the cursor and was not read yet. */
 struct place {
 	int level; /* of a subtree; -1: an item, already in memory */
