@@ -194,6 +194,61 @@ reading_goes_on_after_signals(void **state)
 	fsx_close(&fds[0]);
 }
 
+/* A thread that empties a pipe in small, slow pieces, with signals. */
+struct sipper {
+	int fd;
+	uint8_t *data;
+	size_t len;
+	pthread_t writer;
+};
+
+static void *
+sip(void *arg)
+{
+	struct sipper *s = arg;
+	size_t at = 0;
+
+	while (at < s->len) {
+		ssize_t n = read(s->fd, s->data + at, 4096);
+
+		if (n <= 0)
+			break;
+		at += (size_t)n;
+		(void)pthread_kill(s->writer, SIGUSR1);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+	}
+	s->len = at;
+	return NULL;
+}
+
+static void
+writing_goes_on_after_signals(void **state)
+{
+	static uint8_t data[400000], have[sizeof(data) + 4096];
+	struct sigaction act = { .sa_handler = ignore };
+	struct sipper s = { .data = have, .len = sizeof(data) };
+	struct error err = ERROR_INIT;
+	pthread_t thread;
+	struct prng p;
+	int fds[2];
+
+	(void)state;
+	prng_init(&p, 4);
+	prng_fill(&p, data, sizeof(data));
+	assert_int_equal(sigaction(SIGUSR1, &act, NULL), 0);
+	assert_int_equal(pipe(fds), 0);
+	s.fd = fds[0];
+	s.writer = pthread_self();
+	assert_int_equal(pthread_create(&thread, NULL, sip, &s), 0);
+	assert_int_equal(fsx_write(fds[1], data, sizeof(data), "pipe", &err),
+		ERR_OK);
+	fsx_close(&fds[1]);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(s.len, sizeof(data));
+	assert_memory_equal(have, data, sizeof(data));
+	fsx_close(&fds[0]);
+}
+
 static void
 errors_name_the_thing(void **state)
 {
@@ -272,6 +327,7 @@ main(void)
 		cmocka_unit_test(a_file_is_like_an_array),
 		cmocka_unit_test(read_all_is_bounded_by_the_buffer),
 		cmocka_unit_test(reading_goes_on_after_signals),
+		cmocka_unit_test(writing_goes_on_after_signals),
 		cmocka_unit_test(errors_name_the_thing),
 		cmocka_unit_test(mkdirs_makes_what_is_missing),
 		cmocka_unit_test(nofile_is_raised_to_the_hard_limit),
