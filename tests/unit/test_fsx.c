@@ -209,13 +209,15 @@ sip(void *arg)
 	size_t at = 0;
 
 	while (at < s->len) {
-		ssize_t n = read(s->fd, s->data + at, 4096);
+		ssize_t n;
 
+		/* Before the read, while the pipe is full. */
+		(void)pthread_kill(s->writer, SIGUSR1);
+		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+		n = read(s->fd, s->data + at, 4096);
 		if (n <= 0)
 			break;
 		at += (size_t)n;
-		(void)pthread_kill(s->writer, SIGUSR1);
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
 	}
 	s->len = at;
 	return NULL;
