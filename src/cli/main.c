@@ -57,9 +57,9 @@ cli_flush(struct error *err)
 }
 
 static int
-status_of(const struct cli *c, const struct error *err)
+status_of(const struct cli *c, enum err rc)
 {
-	switch (err->code) {
+	switch (rc) {
 	case ERR_OK:
 		return c->incomplete ? EXIT_INCOMPLETE : EXIT_DONE;
 	case ERR_USAGE:
@@ -103,7 +103,7 @@ main(int argc, char **argv)
 		rc = cli_flush(&err);
 	if (rc != ERR_OK)
 		tell_failure(&c, &err);
-	status = status_of(&c, &err);
+	status = status_of(&c, rc);
 	cli_fini(&c);
 	return status;
 }

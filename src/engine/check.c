@@ -3,6 +3,8 @@
 
 #include "engine/checking.h"
 
+enum { CHECK_QUEUE = 16 };
+
 void
 checking_found(struct checking *c, const struct error *what)
 {
@@ -26,7 +28,7 @@ check_run(struct repo *r, const struct check_conf *conf,
 	enum err rc;
 
 	*result = (struct check_result){ 0 };
-	rc = crew_init(&c.crew, r, conf->workers, 0, err);
+	rc = crew_init(&c.crew, r, conf->workers, CHECK_QUEUE, err);
 	if (rc == ERR_OK)
 		rc = check_packs(&c, err);
 	if (rc == ERR_OK)
