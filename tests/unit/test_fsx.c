@@ -211,9 +211,13 @@ sip(void *arg)
 	while (at < s->len) {
 		ssize_t n;
 
-		/* Before the read, while the pipe is full. */
-		(void)pthread_kill(s->writer, SIGUSR1);
-		(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
+		/* The first ends a write that did a part; the second meets one
+		 * that could do nothing, as the pipe is full. */
+		for (int i = 0; i < 2; i++) {
+			(void)pthread_kill(s->writer, SIGUSR1);
+			(void)nanosleep(&(struct timespec){ .tv_nsec = 200000 },
+				NULL);
+		}
 		n = read(s->fd, s->data + at, 4096);
 		if (n <= 0)
 			break;
