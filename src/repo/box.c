@@ -126,8 +126,8 @@ open_checked(struct buf *out, const struct kind *k, const char *name,
 	rc = bind(&b, k, data, name, structure, err);
 	if (rc != ERR_OK)
 		return rc;
-	/* One more, so that there is memory to point at for nothing, too. */
-	rc = buf_reserve(out, plain + 1, err);
+	/* Memory to point at, for nothing too. */
+	rc = buf_reserve(out, plain > 0 ? plain : 1, err);
 	if (rc == ERR_OK)
 		rc = aead_new(&aead, err);
 	if (rc != ERR_OK)

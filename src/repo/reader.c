@@ -67,6 +67,13 @@ open_body(struct lane *lane, const struct record *r,
 	return rc == ERR_OK ? lane_expand(lane, r, body, out, err) : rc;
 }
 
+/* Room for len bytes, and, also where len is 0, memory to point at. */
+static enum err
+room(struct buf *out, size_t len, struct error *err)
+{
+	return buf_reserve(out, len > 0 ? len : 1, err);
+}
+
 static enum err
 read_whole(struct lane *lane, const struct location *loc,
 	const struct pack_keys *keys, struct buf *out, struct error *err)
@@ -77,8 +84,7 @@ read_whole(struct lane *lane, const struct location *loc,
 
 	rc = fetch(lane, loc, r->stored_len, err);
 	if (rc == ERR_OK)
-		rc = buf_reserve(out, (size_t)r->head_len + r->plain_len + 1,
-			err);
+		rc = room(out, (size_t)r->head_len + r->plain_len, err);
 	if (rc != ERR_OK)
 		return rc;
 	head = out->data + out->len;
@@ -156,7 +162,7 @@ read_head(struct lane *lane, const struct location *loc, struct buf *out,
 		return rc;
 	rc = fetch(lane, loc, pack_sealed_head(r), err);
 	if (rc == ERR_OK)
-		rc = buf_reserve(out, (size_t)r->head_len + 1, err);
+		rc = room(out, r->head_len, err);
 	if (rc == ERR_OK)
 		rc = pack_open_head(lane->aead, &keys, r, lane->stored.data,
 			out->data + out->len, err);
