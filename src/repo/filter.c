@@ -12,44 +12,30 @@ filter_blocks(uint64_t n_keys)
 	return n_keys * BITS_PER_KEY / (FILTER_BLOCK * 8) + 1;
 }
 
-uint64_t
-filter_place(const struct id *id, uint64_t n_blocks)
-{
-	unsigned __int128 wide = id_prefix(id);
-
-	return (uint64_t)(wide * n_blocks >> 64);
-}
-
 /* Bits that took no part in the choice of the block. */
 static uint32_t
-key_of(const struct id *id)
+lane_bits(const struct id *id)
 {
 	return (uint32_t)id->b[8] | (uint32_t)id->b[9] << 8 |
 	       (uint32_t)id->b[10] << 16 | (uint32_t)id->b[11] << 24;
 }
 
 void
-filter_add(uint8_t block[FILTER_BLOCK], const struct id *id)
+filter_key(struct filter_key *key, const struct id *id)
 {
-	uint32_t key = key_of(id);
+	uint32_t bits = lane_bits(id);
 
+	*key = (struct filter_key){ .prefix = id_prefix(id) };
 	for (unsigned i = 0; i < LANES; i++) {
-		uint32_t bit = key * salts[i] >> 27;
+		uint32_t bit = bits * salts[i] >> 27;
 
-		block[4 * i + bit / 8] |= (uint8_t)(1u << bit % 8);
+		key->mask[4 * i + bit / 8] = (uint8_t)(1u << bit % 8);
 	}
 }
 
-bool
-filter_test(const uint8_t block[FILTER_BLOCK], const struct id *id)
+void
+filter_add(uint8_t block[FILTER_BLOCK], const struct filter_key *key)
 {
-	uint32_t key = key_of(id);
-
-	for (unsigned i = 0; i < LANES; i++) {
-		uint32_t bit = key * salts[i] >> 27;
-
-		if ((block[4 * i + bit / 8] & 1u << bit % 8) == 0)
-			return false;
-	}
-	return true;
+	for (unsigned i = 0; i < FILTER_BLOCK; i++)
+		block[i] |= key->mask[i];
 }

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/id.h"
 
@@ -25,10 +26,34 @@ enum { FILTER_BLOCK = 32 };
 /* Blocks for so many keys; at least 1. */
 uint64_t filter_blocks(uint64_t n_keys);
 
-/* The block of id in a filter of n of them; ascends with the ids. */
-uint64_t filter_place(const struct id *id, uint64_t n_blocks);
+/* An id as filters see it, worked out once for probes of many. */
+struct filter_key {
+	uint64_t prefix;
+	uint8_t mask[FILTER_BLOCK];
+};
 
-void filter_add(uint8_t block[FILTER_BLOCK], const struct id *id);
-bool filter_test(const uint8_t block[FILTER_BLOCK], const struct id *id);
+void filter_key(struct filter_key *key, const struct id *id);
+
+/* The block of a key in a filter of n of them; ascends with the ids. */
+static inline uint64_t
+filter_place(const struct filter_key *key, uint64_t n_blocks)
+{
+	return (uint64_t)((unsigned __int128)key->prefix * n_blocks >> 64);
+}
+
+void filter_add(uint8_t block[FILTER_BLOCK], const struct filter_key *key);
+
+static inline bool
+filter_test(const uint8_t block[FILTER_BLOCK], const struct filter_key *key)
+{
+	uint64_t missing = 0, have, want;
+
+	for (unsigned i = 0; i < FILTER_BLOCK; i += 8) {
+		memcpy(&have, block + i, 8);
+		memcpy(&want, key->mask + i, 8);
+		missing |= want & ~have;
+	}
+	return missing == 0;
+}
 
 #endif /* REPO_FILTER_H */

@@ -79,15 +79,19 @@ static enum err
 lookup(struct index *idx, const struct id *id, struct location *out,
 	bool *found, uint64_t *gen, struct error *err)
 {
+	struct filter_key key;
 	enum err rc = ERR_OK;
 
+	filter_key(&key, id);
 	for (unsigned i = 0; i < TRIES && rc == ERR_OK; i++) {
 		struct run_set *set = catalog_get(idx->catalog);
 
 		*gen = set->gen;
 		*found = false;
+		for (size_t k = 0; k < set->n; k++)
+			run_prefetch(set->runs[k], &key);
 		for (size_t k = set->n; k-- > 0 && rc == ERR_OK && !*found;)
-			rc = run_find(set->runs[k], id, out, found, err);
+			rc = run_find(set->runs[k], id, &key, out, found, err);
 		catalog_put(set);
 		if (rc == ERR_OK)
 			return ERR_OK;

@@ -246,10 +246,9 @@ records_of_page(const struct run *r, uint64_t page)
  * each page whose fence has the same eight bytes.
  */
 static bool
-search(struct run *r, const struct id *id, const uint8_t **out)
+search(struct run *r, const struct id *id, uint64_t prefix, const uint8_t **out)
 {
-	uint64_t prefix = id_prefix(id), n = r->layout.n[RUN_FENCES];
-	uint64_t below, fence;
+	uint64_t n = r->layout.n[RUN_FENCES], below, fence;
 
 	*out = NULL;
 	if (!count_below(r, prefix, &below))
@@ -274,11 +273,22 @@ search(struct run *r, const struct id *id, const uint8_t **out)
 	return true;
 }
 
-enum err
-run_find(struct run *r, const struct id *id, struct location *out, bool *found,
-	struct error *err)
+void
+run_prefetch(const struct run *r, const struct filter_key *key)
 {
-	uint64_t block = filter_place(id, r->layout.n[RUN_FILTER]);
+	uint64_t block = filter_place(key, r->layout.n[RUN_FILTER]);
+	uint32_t per = run_per_page[RUN_FILTER];
+	uint64_t page = r->layout.first[RUN_FILTER] + block / per;
+
+	__builtin_prefetch(
+		r->map + page * RUN_PAGE + block % per * FILTER_BLOCK);
+}
+
+enum err
+run_find(struct run *r, const struct id *id, const struct filter_key *key,
+	struct location *out, bool *found, struct error *err)
+{
+	uint64_t block = filter_place(key, r->layout.n[RUN_FILTER]);
 	const uint8_t *at = item_at(r, RUN_FILTER, block);
 	struct run_item item;
 	struct run_pack pack;
@@ -286,11 +296,11 @@ run_find(struct run *r, const struct id *id, struct location *out, bool *found,
 
 	if (at == NULL)
 		return set_bad(r, err);
-	if (!filter_test(at, id)) {
+	if (!filter_test(at, key)) {
 		*found = false;
 		return ERR_OK;
 	}
-	if (!search(r, id, &at))
+	if (!search(r, id, key->prefix, &at))
 		return set_bad(r, err);
 	if (at == NULL) {
 		*found = false;

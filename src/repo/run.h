@@ -28,6 +28,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/secret.h"
+#include "repo/filter.h"
 #include "repo/record.h"
 #include "repo/run_format.h"
 
@@ -45,9 +46,14 @@ bool run_is_bad(const struct run *r);
 /* Items of a table. */
 uint64_t run_count(const struct run *r, enum run_table table);
 
-/* One location of id, if the run has any. */
-enum err run_find(struct run *r, const struct id *id, struct location *out,
-	bool *found, struct error *err) MUST_CHECK;
+/* Fetch what run_find will look at first, so that the waits for memory of
+ * several runs run side by side. */
+void run_prefetch(const struct run *r, const struct filter_key *key);
+
+/* One location of id, if the run has any; key is that of id. */
+enum err run_find(struct run *r, const struct id *id,
+	const struct filter_key *key, struct location *out, bool *found,
+	struct error *err) MUST_CHECK;
 
 enum err run_pack(struct run *r, uint64_t i, struct run_pack *out,
 	struct error *err) MUST_CHECK;

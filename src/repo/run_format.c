@@ -7,26 +7,9 @@
 #include "codec/hash.h"
 #include "repo/filter.h"
 
-enum { ITEM_LEN = 60, PACK_LEN = 48, SEG_LEN = 72, FENCE_LEN = 8 };
 enum { VERSION = 1, MAGIC_LEN = 8 };
 
 static const char magic[MAGIC_LEN + 1] = "cofferRN";
-
-const uint32_t run_item_len[RUN_TABLES] = {
-	[RUN_SEGS] = SEG_LEN,
-	[RUN_PACKS] = PACK_LEN,
-	[RUN_FENCES] = FENCE_LEN,
-	[RUN_FILTER] = FILTER_BLOCK,
-	[RUN_RECORDS] = ITEM_LEN,
-};
-
-const uint32_t run_per_page[RUN_TABLES] = {
-	[RUN_SEGS] = RUN_CONTENT / SEG_LEN,
-	[RUN_PACKS] = RUN_CONTENT / PACK_LEN,
-	[RUN_FENCES] = RUN_CONTENT / FENCE_LEN,
-	[RUN_FILTER] = RUN_CONTENT / FILTER_BLOCK,
-	[RUN_RECORDS] = RUN_CONTENT / ITEM_LEN,
-};
 
 /* So that no product or sum below comes near 2^64. */
 #define RECORDS_MAX ((uint64_t)1 << 40)

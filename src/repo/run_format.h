@@ -29,6 +29,7 @@
 #include "base/compiler.h"
 #include "base/id.h"
 #include "base/secret.h"
+#include "repo/filter.h"
 #include "repo/record.h"
 #include "repo/segment.h"
 
@@ -43,9 +44,30 @@ enum run_table {
 	RUN_TABLES
 };
 
-/* Bytes of an item, and items of a page. */
-extern const uint32_t run_item_len[RUN_TABLES];
-extern const uint32_t run_per_page[RUN_TABLES];
+enum {
+	RUN_SEG_LEN = 72,
+	RUN_PACK_LEN = 48,
+	RUN_FENCE_LEN = 8,
+	RUN_RECORD_LEN = 60
+};
+
+/* Bytes of an item, and items of a page; here, because lookups divide by
+ * them. */
+static const uint32_t run_item_len[RUN_TABLES] = {
+	[RUN_SEGS] = RUN_SEG_LEN,
+	[RUN_PACKS] = RUN_PACK_LEN,
+	[RUN_FENCES] = RUN_FENCE_LEN,
+	[RUN_FILTER] = FILTER_BLOCK,
+	[RUN_RECORDS] = RUN_RECORD_LEN,
+};
+
+static const uint32_t run_per_page[RUN_TABLES] = {
+	[RUN_SEGS] = RUN_CONTENT / RUN_SEG_LEN,
+	[RUN_PACKS] = RUN_CONTENT / RUN_PACK_LEN,
+	[RUN_FENCES] = RUN_CONTENT / RUN_FENCE_LEN,
+	[RUN_FILTER] = RUN_CONTENT / FILTER_BLOCK,
+	[RUN_RECORDS] = RUN_CONTENT / RUN_RECORD_LEN,
+};
 
 struct run_layout {
 	uint64_t n[RUN_TABLES]; /* items */

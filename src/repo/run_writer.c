@@ -135,7 +135,7 @@ enum err
 run_writer_item(struct run_writer *w, const struct run_item *item,
 	struct error *err)
 {
-	const struct id *id = &item->rec.id;
+	struct filter_key key;
 	uint64_t i = w->win[RUN_RECORDS].n++;
 	uint8_t *at;
 	enum err rc = item_slot(w, RUN_RECORDS, i, &at, err);
@@ -143,16 +143,17 @@ run_writer_item(struct run_writer *w, const struct run_item *item,
 	if (rc != ERR_OK)
 		return rc;
 	run_item_put(at, item);
-	rc = item_slot(w, RUN_FILTER, filter_place(id, w->layout.n[RUN_FILTER]),
-		&at, err);
+	filter_key(&key, &item->rec.id);
+	rc = item_slot(w, RUN_FILTER,
+		filter_place(&key, w->layout.n[RUN_FILTER]), &at, err);
 	if (rc != ERR_OK)
 		return rc;
-	filter_add(at, id);
+	filter_add(at, &key);
 	if (i % run_per_page[RUN_RECORDS] != 0)
 		return ERR_OK;
 	rc = item_slot(w, RUN_FENCES, w->win[RUN_FENCES].n++, &at, err);
 	if (rc == ERR_OK)
-		run_fence_put(at, id_prefix(id));
+		run_fence_put(at, key.prefix);
 	return rc;
 }
 

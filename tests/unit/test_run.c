@@ -149,6 +149,16 @@ random_run(struct prng *p, unsigned n_packs, const struct id *often,
 	return r;
 }
 
+static enum err
+find(struct run *r, const struct id *id, struct location *loc, bool *found,
+	struct error *err)
+{
+	struct filter_key key;
+
+	filter_key(&key, id);
+	return run_find(r, id, &key, loc, found, err);
+}
+
 /* The run holds what the model does, neither less nor more. */
 static void
 expect_same(struct prng *p, struct run *r, const struct model *m)
@@ -168,8 +178,7 @@ expect_same(struct prng *p, struct run *r, const struct model *m)
 		loc = (struct location){ pack.info.id, c.item.off, c.item.rec };
 		assert_int_equal(cmp_locs(&loc, &m->locs[i]), 0);
 		assert_true(packs_same(&loc.rec, &m->locs[i].rec));
-		assert_int_equal(run_find(r, &m->locs[i].rec.id, &loc, &got,
-					 &err),
+		assert_int_equal(find(r, &m->locs[i].rec.id, &loc, &got, &err),
 			ERR_OK);
 		assert_true(got && model_has(m, &loc));
 		assert_true(id_eq(&loc.rec.id, &m->locs[i].rec.id));
@@ -186,7 +195,7 @@ expect_same(struct prng *p, struct run *r, const struct model *m)
 			memcpy(id.b, m->locs[i % m->n].rec.id.b, 12);
 		if (i < 2)
 			memset(id.b, i == 0 ? 0 : 0xff, ID_LEN);
-		assert_int_equal(run_find(r, &id, &loc, &got, &err), ERR_OK);
+		assert_int_equal(find(r, &id, &loc, &got, &err), ERR_OK);
 		assert_false(got);
 	}
 	assert_false(run_is_bad(r));
@@ -318,7 +327,7 @@ look_up_all(struct run *r, const struct model *m)
 	enum err rc = ERR_OK;
 
 	for (size_t i = 0; i < m->n; i++) {
-		rc = run_find(r, &m->locs[i].rec.id, &loc, &found, &err);
+		rc = find(r, &m->locs[i].rec.id, &loc, &found, &err);
 		if (rc == ERR_OK)
 			assert_true(found && model_has(m, &loc));
 		else
