@@ -204,7 +204,7 @@ cache_root(char out[4096], const struct cli *c, struct error *err)
 }
 
 enum err
-access_open(struct access *a, const struct cli *c, struct error *err)
+access_open(struct access *a, struct cli *c, struct error *err)
 {
 	struct buf pass = BUF_INIT(PASSWORD_MAX);
 	struct repo_conf conf = { .key_hint = flag_text(c, "key-hint") };
@@ -225,6 +225,10 @@ access_open(struct access *a, const struct cli *c, struct error *err)
 	buf_wipe(&pass);
 	if (rc != ERR_OK)
 		access_close(a);
+	if (rc == ERR_NOTFOUND)
+		c->failed_as = EXIT_NO_REPOSITORY;
+	if (rc == ERR_DENIED)
+		c->failed_as = EXIT_WRONG_PASSWORD;
 	return rc;
 }
 

@@ -15,8 +15,9 @@ struct access {
 	struct repo *repo;
 };
 
-/* Store and repository, unlocked.  access_close ends it, also zeroed. */
-enum err access_open(struct access *a, const struct cli *c,
+/* Store and repository, unlocked.  access_close ends it, also zeroed.  A
+ * failure leaves its exit status in c. */
+enum err access_open(struct access *a, struct cli *c,
 	struct error *err) MUST_CHECK;
 void access_close(struct access *a);
 

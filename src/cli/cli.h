@@ -69,6 +69,8 @@ struct cli {
 
 	/* set by a command that is done, but not entirely */
 	bool incomplete;
+	/* what a failure means, where EXIT_FAILED does not say enough */
+	enum exit_status failed_as;
 };
 
 extern const struct flag global_flags[];

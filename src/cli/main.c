@@ -67,7 +67,8 @@ status_of(const struct cli *c, enum err rc)
 	case ERR_CANCELLED:
 		return EXIT_INTERRUPTED;
 	default:
-		return EXIT_FAILED;
+		return c->failed_as != EXIT_DONE ? (int)c->failed_as
+						 : EXIT_FAILED;
 	}
 }
 

@@ -24,7 +24,7 @@ select_snapshot(struct opened *o, const struct cli *c, const char *name,
 }
 
 enum err
-opened_open(struct opened *o, const struct cli *c, const char *spec,
+opened_open(struct opened *o, struct cli *c, const char *spec,
 	struct error *err)
 {
 	char *copy = strdup(spec), *name, *subpath;

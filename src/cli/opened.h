@@ -20,7 +20,7 @@ struct opened {
 
 /* spec is "SNAPSHOT[:SUBPATH]"; latest goes by the flags of filter.h, which
  * the command declares.  opened_close ends it, also after a failure. */
-enum err opened_open(struct opened *o, const struct cli *c, const char *spec,
+enum err opened_open(struct opened *o, struct cli *c, const char *spec,
 	struct error *err) MUST_CHECK;
 void opened_close(struct opened *o);
 
