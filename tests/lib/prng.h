@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prng: repeatable random numbers for tests (SplitMix64, Steele et al. 2014). */
+/* prng: repeatable random numbers for tests (SplitMix64, Steele et al. 2014).
+ */
 #ifndef TESTS_LIB_PRNG_H
 #define TESTS_LIB_PRNG_H
 
