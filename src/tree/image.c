@@ -371,7 +371,6 @@ static enum err
 rewrite(struct image *img, const uint8_t *bytes, struct error *err)
 {
 	struct run runs[BLOCKS / 2 + 1];
-	uint64_t before = img->out.bytes_stored;
 	size_t n;
 	enum err rc;
 
@@ -385,7 +384,8 @@ rewrite(struct image *img, const uint8_t *bytes, struct error *err)
 	if (n > 0)
 		rc = give_chunk(img, img->bytes, runs, n, err);
 	img->figures.windows_rewritten++;
-	img->figures.bytes_rewritten += img->out.bytes_stored - before;
+	for (size_t i = 0; i < n; i++)
+		img->figures.bytes_rewritten += runs[i].to - runs[i].from;
 	return rc;
 }
 

@@ -24,9 +24,9 @@
 #include "tree/image.h"
 
 enum {
-	SIZE_MAX_ = 24 << 20,
+	MOST = 24 << 20,
 	BLOCK = 4096,
-	WINDOWS = SIZE_MAX_ / IMAGE_WINDOW,
+	WINDOWS = MOST / IMAGE_WINDOW,
 	GENERATIONS = 60,
 	FETCHED_MAX = 4096,
 	WORKERS = 2
@@ -177,7 +177,7 @@ struct world {
 	struct id root;
 	bool has_root;
 	uint64_t size;
-	uint8_t *want; /* SIZE_MAX_; zeroes from size on */
+	uint8_t *want; /* MOST; zeroes from size on */
 	uint8_t *have, *data;
 	bool touched[WINDOWS];
 	uint64_t changed; /* bytes given to image_replace */
@@ -190,9 +190,9 @@ world_init(struct world *w, uint64_t seed, bool threads)
 	*w = (struct world){ 0 };
 	spy_init(&w->spy, threads);
 	prng_init(&w->p, seed);
-	w->want = calloc(1, SIZE_MAX_);
-	w->have = malloc(SIZE_MAX_);
-	w->data = malloc(SIZE_MAX_);
+	w->want = calloc(1, MOST);
+	w->have = malloc(MOST);
+	w->data = malloc(MOST);
 	assert_true(w->want != NULL && w->have != NULL && w->data != NULL);
 }
 
@@ -365,8 +365,7 @@ reads_as_wanted(struct world *w)
 	e.content.root = w->root;
 	assert_int_equal(content_open(&v, &w->spy.io, &w->root, &e, &err),
 		ERR_OK);
-	assert_int_equal(content_read(v, 0, w->have, SIZE_MAX_, &got, &err),
-		ERR_OK);
+	assert_int_equal(content_read(v, 0, w->have, MOST, &got, &err), ERR_OK);
 	assert_int_equal(got, w->size);
 	assert_true(memcmp(w->have, w->want, w->size) == 0);
 	for (int i = 0; i < 20 && w->size > 0; i++) {
@@ -395,7 +394,7 @@ generation(struct world *w)
 	size_t n_old, n_new;
 
 	if (!w->has_root || prng_below(&w->p, 4) == 0)
-		conf.size = prng_below(&w->p, SIZE_MAX_ + 1) &
+		conf.size = prng_below(&w->p, MOST + 1) &
 			    ~(prng_below(&w->p, 2) * (BLOCK - 1));
 	if (conf.size < w->size)
 		memset(w->want + conf.size, 0, w->size - conf.size);
@@ -615,6 +614,126 @@ one_change_costs_its_path(void **state)
 	free(s);
 }
 
+/*
+ * More extents than the queue holds behind a piece whose chunk is not full:
+ * windows in three states, each of which is told apart by its bytes.
+ */
+enum { QUEUE_WINDOWS = 3000 };
+
+static unsigned
+queue_kind(uint64_t i)
+{
+	return (unsigned)(i * 2654435761u >> 9 & 3);
+}
+
+/* What window i of the new image reads as; changes begin as data. */
+static void
+queue_want(uint64_t i, const uint8_t *old, const uint8_t *data, uint8_t *want)
+{
+	unsigned kind = queue_kind(i);
+
+	memcpy(want, kind == 1 ? data : old, IMAGE_WINDOW);
+	if (kind == 1)
+		memcpy(want, &i, sizeof(i));
+	for (size_t k = 0; k < i % 20 && kind == 1; k++)
+		memset(want + (3 + 5 * k) * BLOCK, 0, BLOCK);
+	for (size_t k = 1; k < 12 && kind == 2; k++) {
+		if (k % 2 == 0)
+			memset(want + k * BLOCK, 0, 100);
+		else
+			memcpy(want + k * BLOCK, data + i, 4);
+	}
+}
+
+static void
+queue_window(struct image *img, uint64_t i, const uint8_t *want)
+{
+	uint64_t off = i * IMAGE_WINDOW;
+	enum err rc = ERR_OK;
+
+	if (queue_kind(i) == 1)
+		rc = image_replace(img, off, want, IMAGE_WINDOW, &err);
+	for (size_t k = BLOCK;
+		k < 12 * BLOCK && queue_kind(i) == 2 && rc == ERR_OK;
+		k += BLOCK) {
+		if (k / BLOCK % 2 == 0)
+			rc = image_punch(img, off + k, 100, &err);
+		else
+			rc = image_replace(img, off + k, want + k, 4, &err);
+	}
+	assert_int_equal(rc, ERR_OK);
+}
+
+static void
+queue_reads(struct spy *s, const struct id *root, const uint8_t *old,
+	const uint8_t *data)
+{
+	struct entry e = { .type = ENTRY_IMAGE };
+	uint8_t *have = malloc(IMAGE_WINDOW), *want = malloc(IMAGE_WINDOW);
+	struct content_view *v;
+	size_t got;
+
+	assert_true(have != NULL && want != NULL);
+	e.size = (uint64_t)QUEUE_WINDOWS * IMAGE_WINDOW;
+	e.content.kind = CONTENT_EXTENTS;
+	e.content.root = *root;
+	assert_int_equal(content_open(&v, &s->io, root, &e, &err), ERR_OK);
+	for (uint64_t i = 0; i < QUEUE_WINDOWS; i++) {
+		queue_want(i, old, data, want);
+		assert_int_equal(content_read(v, i * IMAGE_WINDOW, have,
+					 IMAGE_WINDOW, &got, &err),
+			ERR_OK);
+		assert_true(memcmp(have, want, IMAGE_WINDOW) == 0);
+	}
+	content_close(v);
+	free(have);
+	free(want);
+}
+
+static void
+queue_fills(void **state)
+{
+	struct image_conf conf = { .old_size = (uint64_t)QUEUE_WINDOWS *
+					       IMAGE_WINDOW };
+	uint8_t *old = malloc(IMAGE_WINDOW), *data = malloc(IMAGE_WINDOW);
+	uint8_t *want = malloc(IMAGE_WINDOW);
+	struct spy *s = malloc(sizeof(*s));
+	struct image_figures f;
+	struct tree_root root;
+	struct image *img;
+	uint64_t stored = 0;
+	struct id old_root;
+	struct prng p;
+
+	assert_true(old != NULL && data != NULL && want != NULL && s != NULL);
+	spy_init(s, true);
+	old_root = large_image(s, QUEUE_WINDOWS, false);
+	prng_init(&p, 7);
+	prng_fill(&p, old, IMAGE_WINDOW);
+	prng_fill(&p, data, IMAGE_WINDOW);
+	conf.size = conf.old_size;
+	conf.old_root = &old_root;
+	assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+	for (uint64_t i = 0; i < QUEUE_WINDOWS; i++) {
+		queue_want(i, old, data, want);
+		queue_window(img, i, want);
+		if (queue_kind(i) == 1)
+			stored += IMAGE_WINDOW - i % 20 * BLOCK;
+		else if (queue_kind(i) == 2)
+			stored += 6 * 4;
+	}
+	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+	image_free(img);
+	assert_int_equal(f.windows_rewritten, 0);
+	assert_int_equal(f.bytes_stored, stored);
+	queue_reads(s, &root.id, old, data);
+	spy_fini(s);
+	free(s);
+	free(old);
+	free(data);
+	free(want);
+}
+
 static void
 order_is_demanded(void **state)
 {
@@ -652,6 +771,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(scattered_into_data),
 		cmocka_unit_test(scattered_into_a_hole),
 		cmocka_unit_test(one_change_costs_its_path),
+		cmocka_unit_test(queue_fills),
 	};
 
 	if (argc > 1)
