@@ -21,7 +21,7 @@ item_of(struct bytes key)
 static void
 tree_is_that_of_the_page(void **state)
 {
-	uint64_t rounds = test_scale(60);
+	uint64_t rounds = test_scale(40);
 
 	for (uint64_t seed = 1; seed <= rounds; seed++) {
 		enum gen kind = (enum gen)(seed % GEN_KINDS);
@@ -49,6 +49,62 @@ tree_is_that_of_the_page(void **state)
 		tree_set_fini(&set);
 		tree_io_mem_free(mem);
 	}
+}
+
+/* A key above the last one whose hash would end a node behind an item of that
+ * size, or would not. */
+static void
+find_key(struct tree_io *io, uint8_t key[8], uint64_t size, bool ends)
+{
+	for (;;) {
+		struct bytes b = { key, 8 };
+
+		for (size_t i = 8; ++key[--i] == 0;)
+			;
+		if (oracle_ends(io, 0, &b, size, NODE_CUT_MIN, 1) == ends)
+			return;
+	}
+}
+
+/* n items of that size in one node, the last one with a key that ends it if
+ * it may, the others with keys that do not; whether it ended. */
+static bool
+ended(struct tree_io *io, size_t n, uint64_t size, bool hit)
+{
+	uint8_t val[NODE_CUT_MIN] = { 0 }, key[8] = { 0 };
+	struct item item = { .key = { key, sizeof(key) },
+		.val = { val, size - 32 - sizeof(key) } };
+	struct builder *b = NULL;
+	bool at_boundary;
+
+	must(builder_new(&b, io, TREE_ENTRIES, &err));
+	for (size_t i = 0; i < n; i++) {
+		assert_true(i == 0 || !builder_at_boundary(b, 0));
+		find_key(io, key, size, hit && i + 1 == n);
+		must(builder_add(b, &item, &err));
+	}
+	at_boundary = builder_at_boundary(b, 0);
+	builder_free(b);
+	return at_boundary;
+}
+
+static void
+boundaries_are_exact(void **state)
+{
+	const size_t most = NODE_CUT_MAX / NODE_CUT_MIN;
+	struct tree_io_mem *mem = NULL;
+	struct tree_io *io;
+
+	must(tree_io_mem_new(&mem, &err));
+	io = tree_io_mem_io(mem);
+	assert_true(ended(io, 1, NODE_CUT_MIN, true));
+	assert_false(ended(io, 1, NODE_CUT_MIN - 1, true));
+	assert_false(ended(io, 1, NODE_CUT_MIN, false));
+	assert_true(ended(io, 2, NODE_CUT_MIN / 2, true));
+	assert_true(ended(io, most, NODE_CUT_MIN, false));
+	assert_false(ended(io, most, NODE_CUT_MIN - 1, false));
+	assert_true(ended(io, most + 1, NODE_CUT_MIN - 1, false));
+	tree_io_mem_free(mem);
 }
 
 static void
@@ -317,6 +373,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tree_is_that_of_the_page),
+		cmocka_unit_test(boundaries_are_exact),
 		cmocka_unit_test(empty_tree_is_one_leaf),
 		cmocka_unit_test(keys_must_ascend),
 		cmocka_unit_test(keys_must_ascend_over_nodes),

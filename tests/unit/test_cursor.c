@@ -128,7 +128,7 @@ check_seek(struct fixture *f, struct bytes key)
 static void
 seek_is_that_of_a_sorted_array(void **state)
 {
-	uint64_t rounds = test_scale(30);
+	uint64_t rounds = test_scale(20);
 
 	for (uint64_t seed = 1; seed <= rounds; seed++) {
 		enum gen kind = (enum gen)(seed % GEN_KINDS);
@@ -261,6 +261,31 @@ taking_reads_little(void **state)
 	assert_true(items > f.set.n * 9 / 10);
 	assert_true(
 		tools_gets(f.mem) - before < tools_height(f.io, &f.root.id));
+	fixture_fini(&f);
+}
+
+/* An end exactly where a subtree ends does not break it. */
+static void
+taking_goes_to_the_end(void **state)
+{
+	struct child first, second, child;
+	unsigned level = 0;
+	struct node *root;
+	struct fixture f;
+	struct prng p;
+	bool have;
+
+	prng_init(&p, 3);
+	fixture_init(&f, &p, 20000, GEN_PATHS);
+	root = tools_node(f.io, &f.root.id);
+	node_child(root, 0, &first);
+	node_child(root, 1, &second);
+	must(cursor_take(f.c, second.key, &level, &child, &have, &err));
+	assert_true(have);
+	assert_int_equal(level, node_level(root) - 1);
+	assert_true(id_eq(&child.id, &first.id));
+	next_is(&f, first.count);
+	node_free(root);
 	fixture_fini(&f);
 }
 
@@ -430,6 +455,7 @@ main(void)
 		cmocka_unit_test(seek_costs_the_height),
 		cmocka_unit_test(taken_subtrees_are_aligned),
 		cmocka_unit_test(taking_reads_little),
+		cmocka_unit_test(taking_goes_to_the_end),
 		cmocka_unit_test(other_kind_is_refused),
 		cmocka_unit_test(lies_are_found),
 		cmocka_unit_test(overlap_is_found_over_two_levels),
