@@ -43,9 +43,10 @@ passed(const uint8_t *f, uint64_t n_blocks, uint64_t seed, uint64_t n)
 	prng_init(&p, seed);
 	for (uint64_t i = 0; i < n; i++) {
 		prng_fill(&p, id.b, ID_LEN);
-		hits += filter_test(f + filter_place(&id, n_blocks) *
+		filter_key(&key, &id);
+		hits += filter_test(f + filter_place(&key, n_blocks) *
 						    FILTER_BLOCK,
-			&id);
+			&key);
 	}
 	return hits;
 }

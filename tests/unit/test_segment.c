@@ -207,7 +207,7 @@ test_names(void **state)
 		"index/0/%s0", "indey/0/%s" };
 	char name[SEGMENT_NAME_MAX], hex[ID_HEX + 1];
 	struct error err = ERROR_INIT;
-	const struct segment_visitor v = { NULL };
+	const struct segment_visitor v = { .pack = NULL };
 	struct store *st = NULL;
 	struct id id = { { 1, 2, 0xfe } }, got;
 	unsigned level;
@@ -241,7 +241,7 @@ static void
 test_the_name_is_the_hash(void **state)
 {
 	struct error err = ERROR_INIT;
-	const struct segment_visitor v = { NULL };
+	const struct segment_visitor v = { .pack = NULL };
 	struct buf obj = BUF_INIT(SEGMENT_MAX);
 	char name[SEGMENT_NAME_MAX];
 	static const uint8_t empty[2] = { 0, 0 };
