@@ -86,6 +86,39 @@ test_roles(void **state)
 	store_close(st);
 }
 
+/* The hint spares the derivations for all the other keys. */
+static void
+test_hint(void **state)
+{
+	static const char *const pass[] = { "a", "b", "c", "d", "e" };
+	struct error err = ERROR_INIT;
+	struct store *st = tool_store();
+	char keyid[5][KEYID_HEX + 1];
+	struct keyset admin, got;
+	uint64_t gets, before;
+
+	must(keyset_new(&admin, &err), &err);
+	must(add(st, &admin, ROLE_ADMIN, pass[0], keyid[0], &err), &err);
+	before = st->n_get;
+	must(unlock(st, pass[0], &got, &err), &err);
+	keyset_wipe(&got);
+	gets = st->n_get - before;
+	for (unsigned i = 1; i < 5; i++)
+		must(add(st, &admin, ROLE_ADMIN, pass[i], keyid[i], &err),
+			&err);
+	for (unsigned i = 0; i < 5; i++) {
+		struct pass p = pass_of(pass[i]);
+
+		before = st->n_get;
+		must(keys_unlock(st, &repo, &p, keyid[i], &got, &err), &err);
+		assert_int_equal(st->n_get - before, gets);
+		assert_string_equal(got.keyid, keyid[i]);
+		keyset_wipe(&got);
+	}
+	keyset_wipe(&admin);
+	store_close(st);
+}
+
 /* Nobody makes a key that can do more than his own. */
 static void
 test_no_escalation(void **state)
@@ -276,6 +309,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_roles),
+		cmocka_unit_test(test_hint),
 		cmocka_unit_test(test_no_escalation),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_none_and_foreign),

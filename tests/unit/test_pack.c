@@ -11,7 +11,7 @@
 #include "codec/hash.h"
 #include "repo/pack.h"
 
-enum { LEN_MAX = 3000, MOVED = 200 };
+enum { LEN_MAX = 3000, MOVED = 3000 };
 
 struct fixture {
 	struct keyset ks;
@@ -258,7 +258,7 @@ test_table(void **state)
 
 /*
  * A pack as a prune would write it: MOVED records, each sealed in a pack of
- * its own, under as many foreign envelopes.
+ * its own, under as many foreign envelopes; more than the cache of keys holds.
  */
 struct moved {
 	struct location loc[MOVED];
@@ -302,7 +302,7 @@ put_foreign_table(struct moved *m, const struct secret *structure,
 	struct error err = ERROR_INIT;
 	struct secret key;
 	struct aead_args args = { &key, 0, m->bytes.data, PACK_HEADER };
-	uint8_t sealed[1 << 16];
+	static uint8_t sealed[1 << 19];
 
 	must(buf_put_varint(&plain, MOVED, &err), &err);
 	for (uint32_t i = 0; i < MOVED; i++) {
@@ -353,12 +353,12 @@ check_moved(struct moved *m, struct repo *r)
 	struct pack_info info = { m->loc[0].pack, m->bytes.len, MOVED };
 	struct error err = ERROR_INIT;
 	struct lane *lane = tool_lane(r);
-	struct record recs[MOVED];
+	static struct record recs[MOVED];
 	struct buf out = BUF_INIT(1 << 20);
 	struct prng p;
 
 	prng_init(&p, 4);
-	for (int i = 0; i < 5 * MOVED; i++) {
+	for (int i = 0; i < 2 * MOVED; i++) {
 		const uint64_t n = prng_below(&p, MOVED);
 
 		buf_clear(&out);
