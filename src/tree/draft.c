@@ -15,12 +15,14 @@
 
 enum {
 	VARINT_LEN = 10,
+	TWO_VARINTS = 2 * VARINT_LEN,
 	SLOTS_MIN = 512, /* a node of small files refers to fewer */
 	START_MAX = 2 + VARINT_LEN,
 	NUMBER_LEN = 3, /* of a reference; REFS_ALL are fewer than 2^21 */
 	/* What fits into one node: the rule ends it behind the item that
 	 * passes NODE_CUT_MAX. */
-	REFS_ALL = NODE_CUT_MAX / ID_LEN + REFS_MAX
+	REFS_ALL = NODE_CUT_MAX / ID_LEN + REFS_MAX,
+	REFS_ALL_LEN = ID_LEN * REFS_ALL
 };
 
 _Static_assert(REFS_ALL < 1 << 21, "NUMBER_LEN");
@@ -70,8 +72,8 @@ shared_prefix(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 static void
 ref_set_init(struct ref_set *s)
 {
-	*s = (struct ref_set){ .nodes = BUF_INIT(ID_LEN * REFS_ALL),
-		.data = BUF_INIT(ID_LEN * REFS_ALL) };
+	*s = (struct ref_set){ .nodes = BUF_INIT(REFS_ALL_LEN),
+		.data = BUF_INIT(REFS_ALL_LEN) };
 }
 
 static void
@@ -257,7 +259,7 @@ put_key(struct draft *d, struct bytes key, size_t extra, struct error *err)
 		if (rc != ERR_OK)
 			return rc;
 	}
-	rc = buf_reserve(&d->items, 2 * VARINT_LEN + key.len + extra, err);
+	rc = buf_reserve(&d->items, TWO_VARINTS + key.len + extra, err);
 	if (rc != ERR_OK)
 		return rc;
 	p = d->items.data + d->items.len;
@@ -307,7 +309,7 @@ draft_put_item(struct draft *d, const struct item *item, struct error *err)
 			"an item of %zu bytes and %zu references is too large "
 			"for a tree",
 			item->val.len, item->n_refs);
-	rc = put_key(d, item->key, 2 * VARINT_LEN + item->val.len, err);
+	rc = put_key(d, item->key, TWO_VARINTS + item->val.len, err);
 	if (rc != ERR_OK)
 		return rc;
 	rc = put_refs(d, item, err);
@@ -330,7 +332,7 @@ draft_put_child(struct draft *d, const struct child *child, struct error *err)
 	enum err rc;
 
 	assert(d->level > 0);
-	rc = put_key(d, child->key, 2 * VARINT_LEN, err);
+	rc = put_key(d, child->key, TWO_VARINTS, err);
 	if (rc != ERR_OK)
 		return rc;
 	rc = buf_put(&d->refs.nodes, child->id.b, ID_LEN, err);

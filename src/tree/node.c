@@ -266,13 +266,28 @@ scan_start(struct rd *rd, struct node *proto, struct error *err)
 	return ERR_OK;
 }
 
+/* Room for proto.n items, and the bytes behind them. */
+static struct node *
+copy_of(const struct node *proto, const uint8_t *data, size_t len)
+{
+	size_t recs_len = sizeof(struct rec) * proto->n;
+	struct node *n = malloc(sizeof(*n) + recs_len + len);
+
+	if (n == NULL)
+		return NULL;
+	*n = *proto;
+	n->raw = (uint8_t *)n->recs + recs_len;
+	n->raw_len = len;
+	memcpy(n->raw, data, len);
+	return n;
+}
+
 enum err
 node_decode(struct node **out, const uint8_t *data, size_t len, size_t head_len,
 	struct error *err)
 {
 	struct node proto = { .n = 0 }, *n = NULL;
 	struct scan s = { .prev_len = 0 };
-	size_t recs_len;
 	enum err rc;
 
 	if (len > NODE_MAX || head_len > len)
@@ -285,16 +300,11 @@ node_decode(struct node **out, const uint8_t *data, size_t len, size_t head_len,
 	if (rc != ERR_OK)
 		goto out;
 
-	recs_len = sizeof(struct rec) * proto.n;
-	n = malloc(sizeof(*n) + recs_len + len);
+	n = copy_of(&proto, data, len);
 	if (n == NULL) {
 		rc = err_set(err, ERR_NOMEM, "no memory for a node");
 		goto out;
 	}
-	*n = proto;
-	n->raw = (uint8_t *)n->recs + recs_len;
-	n->raw_len = len;
-	memcpy(n->raw, data, len);
 	s.base = data;
 	s.node = n;
 	rc = scan_items(&s, err);
