@@ -50,7 +50,7 @@ probe(struct store *st, struct error *err)
 
 	random_bytes(uid.b, UID_LEN);
 	hex_encode(uid.b, UID_LEN, hex);
-	snprintf(name, sizeof(name), "sessions/%s/probe", hex);
+	(void)snprintf(name, sizeof(name), "sessions/%s/probe", hex);
 	rc = store_put(st, name, "first", 5, err);
 	if (rc != ERR_OK)
 		return rc;
@@ -106,7 +106,7 @@ make(struct store *st, const struct repo_init_conf *conf,
 		return rc;
 	rc = put_config(st, &config, ks, err);
 	if (rc == ERR_EXISTS) {
-		snprintf(name, sizeof(name), "keys/%s", keyid);
+		(void)snprintf(name, sizeof(name), "keys/%s", keyid);
 		(void)!store_del(st, name, &ignored);
 	}
 	return rc;

@@ -23,7 +23,8 @@ enum {
 	KEY_HEADER = 64,
 	KDF_ARGON2ID = 1,
 	OBJECT_MAX = KEY_HEADER + KEYSET_MAX + AEAD_TAG,
-	OBJECTS_MAX = 4096
+	OBJECTS_MAX = 4096,
+	KEYIDS_MAX = OBJECTS_MAX * KEYID_HEX
 };
 
 static const char magic[] = "cofferKY";
@@ -40,7 +41,7 @@ struct key_object {
 static void
 object_name(char out[STORE_NAME_MAX + 1], const char *keyid)
 {
-	snprintf(out, STORE_NAME_MAX + 1, "%s%s", prefix, keyid);
+	(void)snprintf(out, STORE_NAME_MAX + 1, "%s%s", prefix, keyid);
 }
 
 static void
@@ -349,7 +350,7 @@ enum err
 keys_unlock(struct store *st, const struct uid *repo, const struct pass *pass,
 	const char *hint, struct keyset *ks, struct error *err)
 {
-	struct buf ids = BUF_INIT(OBJECTS_MAX * KEYID_HEX);
+	struct buf ids = BUF_INIT(KEYIDS_MAX);
 	struct attempt a = { st, repo, pass, ks, BUF_INIT(OBJECT_MAX) };
 	enum err rc;
 
@@ -369,7 +370,7 @@ keys_unlock(struct store *st, const struct uid *repo, const struct pass *pass,
 enum err
 keys_each(struct store *st, key_info_fn *fn, void *arg, struct error *err)
 {
-	struct buf ids = BUF_INIT(OBJECTS_MAX * KEYID_HEX);
+	struct buf ids = BUF_INIT(KEYIDS_MAX);
 	struct buf obj = BUF_INIT(OBJECT_MAX);
 	enum err rc;
 

@@ -17,8 +17,8 @@ bool role_ok(unsigned role) MUST_CHECK;
 
 /* What role may hold of ks, appended to out; ERR_DENIED where ks lacks
  * something that role needs. */
-enum err keyset_encode(struct buf *out, const struct keyset *ks,
-	enum role role, const char *label, struct error *err) MUST_CHECK;
+enum err keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
+	const char *label, struct error *err) MUST_CHECK;
 
 /* *ks is whole on success (keyset_wipe ends it), untouched on failure. */
 enum err keyset_decode(struct keyset *ks, enum role role, const void *data,

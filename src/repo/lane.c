@@ -18,7 +18,7 @@ lane_new(struct lane **out, struct repo *r, struct error *err)
 		return err_set(err, ERR_NOMEM, "no memory for a lane");
 	lane->repo = r;
 	lane->stored = BUF_INIT(PACK_MAX);
-	lane->plain = BUF_INIT(2 * CHUNK_MAX);
+	lane->plain = BUF_INIT(PACK_RECORD_MAX);
 	rc = compressor_new(&lane->compressor, err);
 	if (rc == ERR_OK)
 		rc = aead_new(&lane->aead, err);

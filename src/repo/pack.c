@@ -24,7 +24,7 @@ pack_name(char out[PACK_NAME], const struct id *id)
 	char hex[ID_HEX + 1];
 
 	hex_encode(id->b, ID_LEN, hex);
-	snprintf(out, PACK_NAME, "packs/%.2s/%s", hex, hex);
+	(void)snprintf(out, PACK_NAME, "packs/%.2s/%s", hex, hex);
 }
 
 void

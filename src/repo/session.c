@@ -18,7 +18,9 @@
 #include "base/time.h"
 #include "repo/box.h"
 
-enum { TAG_TIME = 1, TAG_HOST, TAG_PID, TAG_KEYID, TAG_VIEW, START_MAX = 4096 };
+enum { TAG_TIME = 1, TAG_HOST, TAG_PID, TAG_KEYID, TAG_VIEW };
+
+enum { START_MAX = 4096, START_BOX_MAX = 2 * START_MAX };
 
 static const char fenced[] = "FENCED";
 
@@ -28,7 +30,7 @@ start_name(char out[STORE_NAME_MAX + 1], const struct uid *uid)
 	char hex[UID_HEX + 1];
 
 	hex_encode(uid->b, UID_LEN, hex);
-	snprintf(out, STORE_NAME_MAX + 1, "sessions/%s/start", hex);
+	(void)snprintf(out, STORE_NAME_MAX + 1, "sessions/%s/start", hex);
 }
 
 void
@@ -38,7 +40,7 @@ session_snapshot_name(char out[STORE_NAME_MAX + 1], const char *keyid,
 	char hex[UID_HEX + 1];
 
 	hex_encode(uid->b, UID_LEN, hex);
-	snprintf(out, STORE_NAME_MAX + 1, "snapshots/%s/%s", keyid, hex);
+	(void)snprintf(out, STORE_NAME_MAX + 1, "snapshots/%s/%s", keyid, hex);
 }
 
 static enum err
@@ -108,7 +110,7 @@ enum err
 session_begin(struct session *s, struct store *st, const struct keyset *ks,
 	const char *host, struct error *err)
 {
-	struct buf plain = BUF_INIT(START_MAX), box = BUF_INIT(2 * START_MAX);
+	struct buf plain = BUF_INIT(START_MAX), box = BUF_INIT(START_BOX_MAX);
 	char name[STORE_NAME_MAX + 1];
 	enum err rc;
 
