@@ -22,7 +22,7 @@ struct oracle_node {
 
 /* What cannot fail in a test. */
 static inline void
-must(enum err rc)
+sure(enum err rc)
 {
 	if (rc == ERR_OK)
 		return;
@@ -53,10 +53,10 @@ oracle_key(struct buf *body, const struct bytes *key, const struct bytes *prev)
 	while (prev != NULL && shared < key->len && shared < prev->len &&
 		key->data[shared] == prev->data[shared])
 		shared++;
-	must(buf_put_varint(body, shared, &err));
-	must(buf_put_varint(body, key->len - shared, &err));
+	sure(buf_put_varint(body, shared, &err));
+	sure(buf_put_varint(body, key->len - shared, &err));
 	for (size_t i = shared; i < key->len; i++)
-		must(buf_put_u8(body, key->data[i], &err));
+		sure(buf_put_u8(body, key->data[i], &err));
 }
 
 static inline void
@@ -66,9 +66,9 @@ oracle_start(struct oracle_node *n, unsigned level, unsigned kind, size_t items)
 
 	buf_clear(&n->head);
 	buf_clear(&n->body);
-	must(buf_put_u8(&n->body, (uint8_t)level, &err));
-	must(buf_put_u8(&n->body, (uint8_t)kind, &err));
-	must(buf_put_varint(&n->body, items, &err));
+	sure(buf_put_u8(&n->body, (uint8_t)level, &err));
+	sure(buf_put_u8(&n->body, (uint8_t)kind, &err));
+	sure(buf_put_varint(&n->body, items, &err));
 }
 
 /* All different references of the items of one sort, in order of first use. */
@@ -122,23 +122,23 @@ oracle_leaf(struct oracle_node *n, unsigned kind, const struct item *items,
 	struct error err;
 
 	oracle_start(n, 0, kind, count);
-	must(buf_put_u32(&n->head, (uint32_t)n_nodes, &err));
-	must(buf_put_u32(&n->head, (uint32_t)n_data, &err));
-	must(buf_put(&n->head, nodes, n_nodes * ID_LEN, &err));
-	must(buf_put(&n->head, data, n_data * ID_LEN, &err));
+	sure(buf_put_u32(&n->head, (uint32_t)n_nodes, &err));
+	sure(buf_put_u32(&n->head, (uint32_t)n_data, &err));
+	sure(buf_put(&n->head, nodes, n_nodes * ID_LEN, &err));
+	sure(buf_put(&n->head, data, n_data * ID_LEN, &err));
 	for (size_t i = 0; i < count; i++) {
 		const struct item *it = &items[i];
 
 		oracle_key(&n->body, &it->key,
 			i > 0 ? &items[i - 1].key : NULL);
-		must(buf_put_varint(&n->body, it->n_refs, &err));
+		sure(buf_put_varint(&n->body, it->n_refs, &err));
 		for (size_t r = 0; r < it->n_refs; r++)
-			must(buf_put_varint(&n->body,
+			sure(buf_put_varint(&n->body,
 				oracle_number(&it->refs[r], nodes, n_nodes,
 					data),
 				&err));
-		must(buf_put_bytes(&n->body, it->val.data, it->val.len, &err));
-		must(buf_put_varint(&n->body, it->weight, &err));
+		sure(buf_put_bytes(&n->body, it->val.data, it->val.len, &err));
+		sure(buf_put_varint(&n->body, it->weight, &err));
 	}
 	free(nodes);
 	free(data);
@@ -151,16 +151,16 @@ oracle_inner(struct oracle_node *n, unsigned level, unsigned kind,
 	struct error err;
 
 	oracle_start(n, level, kind, count);
-	must(buf_put_u32(&n->head, (uint32_t)count, &err));
-	must(buf_put_u32(&n->head, 0, &err));
+	sure(buf_put_u32(&n->head, (uint32_t)count, &err));
+	sure(buf_put_u32(&n->head, 0, &err));
 	for (size_t i = 0; i < count; i++) {
 		const struct child *c = &children[i];
 
-		must(buf_put(&n->head, c->id.b, ID_LEN, &err));
+		sure(buf_put(&n->head, c->id.b, ID_LEN, &err));
 		oracle_key(&n->body, &c->key,
 			i > 0 ? &children[i - 1].key : NULL);
-		must(buf_put_varint(&n->body, c->count, &err));
-		must(buf_put_varint(&n->body, c->weight, &err));
+		sure(buf_put_varint(&n->body, c->count, &err));
+		sure(buf_put_varint(&n->body, c->weight, &err));
 	}
 }
 
@@ -172,7 +172,7 @@ oracle_put(struct tree_io *io, const struct oracle_node *n)
 	struct error err;
 	struct id id;
 
-	must(io->ops->put_node(io, &bytes, &id, &err));
+	sure(io->ops->put_node(io, &bytes, &id, &err));
 	return id;
 }
 

@@ -21,10 +21,10 @@ tools_build(struct tree_io *io, const struct tree_set *s)
 	struct tree_root root;
 	struct error err;
 
-	must(builder_new(&b, io, TREE_ENTRIES, &err));
+	sure(builder_new(&b, io, TREE_ENTRIES, &err));
 	for (size_t i = 0; i < s->n; i++)
-		must(builder_add(b, &s->v[i], &err));
-	must(builder_finish(b, &root, &err));
+		sure(builder_add(b, &s->v[i], &err));
+	sure(builder_finish(b, &root, &err));
 	builder_free(b);
 	return root;
 }
@@ -59,8 +59,8 @@ tools_node(struct tree_io *io, const struct id *id)
 	size_t head_len;
 	struct error err;
 
-	must(io->ops->get_node(io, id, &buf, &head_len, &err));
-	must(node_decode(&n, buf.data, buf.len, head_len, &err));
+	sure(io->ops->get_node(io, id, &buf, &head_len, &err));
+	sure(node_decode(&n, buf.data, buf.len, head_len, &err));
 	buf_fini(&buf);
 	return n;
 }

@@ -34,7 +34,7 @@ model_init(struct model *m, uint64_t seed, size_t n, enum gen kind)
 {
 	*m = (struct model){ .kind = kind };
 	prng_init(&m->p, seed);
-	must(tree_io_mem_new(&m->mem, &err));
+	sure(tree_io_mem_new(&m->mem, &err));
 	m->io = tree_io_mem_io(m->mem);
 	tree_set_random(&m->set, &m->p, n, kind);
 	m->root = tools_build(m->io, &m->set).id;
@@ -200,7 +200,7 @@ batch(struct model *m)
 static void
 edits_make_the_tree_of_their_result(void **state)
 {
-	uint64_t rounds = test_scale(60);
+	uint64_t rounds = test_scale(30);
 
 	for (uint64_t seed = 1; seed <= rounds; seed++) {
 		enum gen kind = (enum gen)(seed % GEN_KINDS);
@@ -233,12 +233,12 @@ order_of_insertion_does_not_matter(void **state)
 			struct edit *e = NULL;
 			struct prng who;
 
-			must(edit_open(&e, m.io, TREE_ENTRIES, old, &err));
+			sure(edit_open(&e, m.io, TREE_ENTRIES, old, &err));
 			prng_init(&who, seed);
 			for (size_t i = 0; i < m.set.n; i++)
 				if (prng_below(&who, portions) == k)
-					must(edit_put(e, &m.set.v[i], &err));
-			must(edit_finish(e, &root, &err));
+					sure(edit_put(e, &m.set.v[i], &err));
+			sure(edit_finish(e, &root, &err));
 			edit_free(e);
 		}
 		assert_int_equal(root.count, m.set.n);
@@ -258,8 +258,8 @@ copy_by_chance(struct model *m, size_t *taken)
 	struct tree_root root;
 	struct item item;
 
-	must(builder_new(&b, m->io, TREE_ENTRIES, &err));
-	must(cursor_open(&c, m->io, TREE_ENTRIES, &m->root, &err));
+	sure(builder_new(&b, m->io, TREE_ENTRIES, &err));
+	sure(cursor_open(&c, m->io, TREE_ENTRIES, &m->root, &err));
 	for (;;) {
 		unsigned level = (unsigned)prng_below(&m->p, 3);
 		struct child child;
@@ -268,19 +268,19 @@ copy_by_chance(struct model *m, size_t *taken)
 		while (level > 0 && !builder_at_boundary(b, level))
 			level--;
 		if (builder_at_boundary(b, level) && prng_below(&m->p, 3) > 0)
-			must(cursor_take_below(c, level, no_end, &level, &child,
+			sure(cursor_take_below(c, level, no_end, &level, &child,
 				&have, &err));
 		if (have) {
-			must(builder_take(b, level, &child, &err));
+			sure(builder_take(b, level, &child, &err));
 			++*taken;
 			continue;
 		}
-		must(cursor_next(c, &item, &err));
+		sure(cursor_next(c, &item, &err));
 		if (item.key.data == NULL)
 			break;
-		must(builder_add(b, &item, &err));
+		sure(builder_add(b, &item, &err));
 	}
-	must(builder_finish(b, &root, &err));
+	sure(builder_finish(b, &root, &err));
 	builder_free(b);
 	cursor_close(c);
 	return root;
@@ -320,10 +320,10 @@ cost_of(struct model *m, size_t k, uint64_t *gets, uint64_t *puts)
 		m->set.v[i * m->set.n / k].weight ^= 1;
 	gets_before = tools_gets(m->mem);
 	puts_before = tools_puts(m->mem);
-	must(edit_open(&e, m->io, TREE_ENTRIES, &m->root, &err));
+	sure(edit_open(&e, m->io, TREE_ENTRIES, &m->root, &err));
 	for (size_t i = 0; i < k; i++)
-		must(edit_put(e, &m->set.v[i * m->set.n / k], &err));
-	must(edit_finish(e, &root, &err));
+		sure(edit_put(e, &m->set.v[i * m->set.n / k], &err));
+	sure(edit_finish(e, &root, &err));
 	edit_free(e);
 	*gets = tools_gets(m->mem) - gets_before;
 	*puts = tools_puts(m->mem) - puts_before;
@@ -364,29 +364,29 @@ changes_must_ascend(void **state)
 	struct model m;
 
 	model_init(&m, 1, 200, GEN_PATHS);
-	must(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
+	sure(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
 	assert_int_equal(edit_put(e, &b, &err), ERR_OK);
 	assert_int_equal(edit_put(e, &a, &err), ERR_CORRUPT);
 	edit_free(e);
 
-	must(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
+	sure(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
 	assert_int_equal(edit_put(e, &b, &err), ERR_OK);
 	assert_int_equal(edit_put(e, &b, &err), ERR_CORRUPT);
 	edit_free(e);
 
-	must(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
+	sure(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
 	assert_int_equal(edit_remove(e, a.key, b.key, &err), ERR_OK);
 	assert_int_equal(edit_remove(e, empty, a.key, &err), ERR_CORRUPT);
 	edit_free(e);
 
 	/* A key that was given away by a removal. */
-	must(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
+	sure(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
 	assert_int_equal(edit_remove(e, empty, b.key, &err), ERR_OK);
 	assert_int_equal(edit_put(e, &a, &err), ERR_CORRUPT);
 	edit_free(e);
 
 	/* All that there is, by the empty key. */
-	must(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
+	sure(edit_open(&e, m.io, TREE_ENTRIES, &m.root, &err));
 	assert_int_equal(edit_remove(e, empty, empty, &err), ERR_OK);
 	assert_int_equal(edit_finish(e, &root, &err), ERR_OK);
 	assert_int_equal(root.count, 0);

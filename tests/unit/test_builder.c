@@ -21,7 +21,7 @@ item_of(struct bytes key)
 static void
 tree_is_that_of_the_page(void **state)
 {
-	uint64_t rounds = test_scale(40);
+	uint64_t rounds = test_scale(24);
 
 	for (uint64_t seed = 1; seed <= rounds; seed++) {
 		enum gen kind = (enum gen)(seed % GEN_KINDS);
@@ -34,7 +34,7 @@ tree_is_that_of_the_page(void **state)
 		struct prng p;
 
 		prng_init(&p, seed);
-		must(tree_io_mem_new(&mem, &err));
+		sure(tree_io_mem_new(&mem, &err));
 		io = tree_io_mem_io(mem);
 		tree_set_random(&set, &p,
 			prng_below(&p, kind == GEN_PATHS ? 6000 : 400), kind);
@@ -77,11 +77,11 @@ ended(struct tree_io *io, size_t n, uint64_t size, bool hit)
 	struct builder *b = NULL;
 	bool at_boundary;
 
-	must(builder_new(&b, io, TREE_ENTRIES, &err));
+	sure(builder_new(&b, io, TREE_ENTRIES, &err));
 	for (size_t i = 0; i < n; i++) {
 		assert_true(i == 0 || !builder_at_boundary(b, 0));
 		find_key(io, key, size, hit && i + 1 == n);
-		must(builder_add(b, &item, &err));
+		sure(builder_add(b, &item, &err));
 	}
 	at_boundary = builder_at_boundary(b, 0);
 	builder_free(b);
@@ -95,7 +95,7 @@ boundaries_are_exact(void **state)
 	struct tree_io_mem *mem = NULL;
 	struct tree_io *io;
 
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	io = tree_io_mem_io(mem);
 	assert_true(ended(io, 1, NODE_CUT_MIN, true));
 	assert_false(ended(io, 1, NODE_CUT_MIN - 1, true));
@@ -117,11 +117,11 @@ empty_tree_is_one_leaf(void **state)
 	struct tree_root root;
 	size_t head_len;
 
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	root = tools_build(tree_io_mem_io(mem), &none);
 	assert_int_equal(root.count, 0);
 	assert_int_equal(root.weight, 0);
-	must(tree_io_mem_io(mem)->ops->get_node(tree_io_mem_io(mem), &root.id,
+	sure(tree_io_mem_io(mem)->ops->get_node(tree_io_mem_io(mem), &root.id,
 		&out, &head_len, &err));
 	assert_int_equal(head_len, 8);
 	assert_int_equal(out.len, sizeof(bytes));
@@ -139,7 +139,7 @@ keys_must_ascend(void **state)
 		{ "ab", "b" }, { "a", "b" } };
 	struct tree_io_mem *mem = NULL;
 
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	for (size_t i = 0; i < ARRAY_LEN(bad) + ARRAY_LEN(good); i++) {
 		bool is_bad = i < ARRAY_LEN(bad);
 		const char *const *pair =
@@ -148,7 +148,7 @@ keys_must_ascend(void **state)
 		struct item two = item_of(text_key(pair[1]));
 		struct builder *b = NULL;
 
-		must(builder_new(&b, tree_io_mem_io(mem), TREE_ENTRIES, &err));
+		sure(builder_new(&b, tree_io_mem_io(mem), TREE_ENTRIES, &err));
 		assert_int_equal(builder_add(b, &one, &err), ERR_OK);
 		assert_int_equal(builder_add(b, &two, &err),
 			is_bad ? ERR_CORRUPT : ERR_OK);
@@ -168,8 +168,8 @@ keys_must_ascend_over_nodes(void **state)
 	struct builder *b = NULL;
 
 	one.val = (struct bytes){ val, sizeof(val) };
-	must(tree_io_mem_new(&mem, &err));
-	must(builder_new(&b, tree_io_mem_io(mem), TREE_ENTRIES, &err));
+	sure(tree_io_mem_new(&mem, &err));
+	sure(builder_new(&b, tree_io_mem_io(mem), TREE_ENTRIES, &err));
 	assert_int_equal(builder_add(b, &one, &err), ERR_OK);
 	assert_true(builder_at_boundary(b, 0));
 	assert_int_equal(builder_add(b, &two, &err), ERR_CORRUPT);
@@ -186,7 +186,7 @@ limits_are_refused(void **state)
 
 	assert_non_null(big);
 	assert_non_null(refs);
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	for (int i = 0; i < 4; i++) {
 		struct item item = { .key = { big, KEY_MAX },
 			.val = { big, VALUE_MAX },
@@ -197,7 +197,7 @@ limits_are_refused(void **state)
 		item.key.len += i == 1;
 		item.val.len += i == 2;
 		item.n_refs += i == 3;
-		must(builder_new(&b, tree_io_mem_io(mem), TREE_ENTRIES, &err));
+		sure(builder_new(&b, tree_io_mem_io(mem), TREE_ENTRIES, &err));
 		assert_int_equal(builder_add(b, &item, &err),
 			i == 0 ? ERR_OK : ERR_USAGE);
 		builder_free(b);
@@ -230,12 +230,12 @@ many_references_come_back(void **state)
 	tree_set_push(&set, gen_dup(&item));
 	item.key = text_key("b");
 	tree_set_push(&set, gen_dup(&item));
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	root = tools_build(tree_io_mem_io(mem), &set);
-	must(cursor_open(&c, tree_io_mem_io(mem), TREE_ENTRIES, &root.id,
+	sure(cursor_open(&c, tree_io_mem_io(mem), TREE_ENTRIES, &root.id,
 		&err));
 	for (size_t i = 0; i < set.n; i++) {
-		must(cursor_next(c, &item, &err));
+		sure(cursor_next(c, &item, &err));
 		assert_true(gen_item_eq(&item, &set.v[i]));
 	}
 	cursor_close(c);
@@ -261,7 +261,7 @@ long_keys_make_low_trees(void **state)
 		key[50001] = (uint8_t)i;
 		tree_set_push(&set, gen_dup(&item));
 	}
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	root = tools_build(tree_io_mem_io(mem), &set);
 	assert_int_equal(root.count, set.n);
 	assert_true(tools_height(tree_io_mem_io(mem), &root.id) <= 10);
@@ -288,10 +288,10 @@ weights_saturate(void **state)
 
 		tree_set_push(&set, gen_dup(&item));
 	}
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	root = tools_build(tree_io_mem_io(mem), &set);
 	assert_true(root.weight == UINT64_MAX);
-	must(cursor_open(&c, tree_io_mem_io(mem), TREE_ENTRIES, &root.id,
+	sure(cursor_open(&c, tree_io_mem_io(mem), TREE_ENTRIES, &root.id,
 		&err));
 	assert_true(cursor_total_weight(c) == UINT64_MAX);
 	for (;; n++) {
@@ -332,7 +332,7 @@ try_build(struct tree_io *io, const struct tree_set *set)
 	struct tree_root root;
 	enum err rc;
 
-	must(builder_new(&b, io, TREE_ENTRIES, &err));
+	sure(builder_new(&b, io, TREE_ENTRIES, &err));
 	rc = ERR_OK;
 	for (size_t i = 0; rc == ERR_OK && i < set->n; i++)
 		rc = builder_add(b, &set->v[i], &err);
@@ -353,7 +353,7 @@ any_put_may_fail(void **state)
 	uint64_t puts;
 
 	prng_init(&p, 9);
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	tree_set_random(&set, &p, 3000, GEN_PATHS);
 	tools_build(tree_io_mem_io(mem), &set);
 	puts = tools_puts(mem);

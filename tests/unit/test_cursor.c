@@ -24,11 +24,11 @@ fixture_init(struct fixture *f, struct prng *p, size_t n, enum gen kind)
 {
 	f->mem = NULL;
 	f->c = NULL;
-	must(tree_io_mem_new(&f->mem, &err));
+	sure(tree_io_mem_new(&f->mem, &err));
 	f->io = tree_io_mem_io(f->mem);
 	tree_set_random(&f->set, p, n, kind);
 	f->root = tools_build(f->io, &f->set);
-	must(cursor_open(&f->c, f->io, TREE_ENTRIES, &f->root.id, &err));
+	sure(cursor_open(&f->c, f->io, TREE_ENTRIES, &f->root.id, &err));
 }
 
 static void
@@ -165,12 +165,12 @@ seek_costs_the_height(void **state)
 		struct item item;
 		bool found;
 
-		must(cursor_find(f.c, it->key, &item, &found, &err));
+		sure(cursor_find(f.c, it->key, &item, &found, &err));
 		assert_true(found);
 		assert_true(tools_gets(f.mem) - before <= height - 1);
 		/* A second time it is all there. */
 		before = tools_gets(f.mem);
-		must(cursor_find(f.c, it->key, &item, &found, &err));
+		sure(cursor_find(f.c, it->key, &item, &found, &err));
 		assert_int_equal(tools_gets(f.mem), before);
 	}
 	fixture_fini(&f);
@@ -189,7 +189,7 @@ take_pass(struct fixture *f, struct prng *p)
 	}
 	if (f->set.n > 0)
 		at = prng_below(p, end_at + 1);
-	must(cursor_seek(f->c,
+	sure(cursor_seek(f->c,
 		at < f->set.n ? f->set.v[at].key : text_key("\xff"), &err));
 	while (at < end_at) {
 		struct child child;
@@ -254,7 +254,7 @@ taking_reads_little(void **state)
 		struct child child;
 		unsigned level;
 
-		must(cursor_take(f.c, end, &level, &child, &have, &err));
+		sure(cursor_take(f.c, end, &level, &child, &have, &err));
 		if (have)
 			items += child.count;
 	}
@@ -280,7 +280,7 @@ taking_goes_to_the_end(void **state)
 	root = tools_node(f.io, &f.root.id);
 	node_child(root, 0, &first);
 	node_child(root, 1, &second);
-	must(cursor_take(f.c, second.key, &level, &child, &have, &err));
+	sure(cursor_take(f.c, second.key, &level, &child, &have, &err));
 	assert_true(have);
 	assert_int_equal(level, node_level(root) - 1);
 	assert_true(id_eq(&child.id, &first.id));
@@ -384,7 +384,7 @@ lies_are_found(void **state)
 {
 	struct tree_io_mem *mem = NULL;
 
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	for (int lie = NO_LIE; lie < LIES; lie++) {
 		enum err want = lie == NO_LIE    ? ERR_OK
 				: lie == MISSING ? ERR_NOTFOUND
@@ -393,7 +393,7 @@ lies_are_found(void **state)
 		struct item item;
 		struct id root = lying_tree(tree_io_mem_io(mem), (enum lie)lie);
 
-		must(cursor_open(&c, tree_io_mem_io(mem), TREE_ENTRIES, &root,
+		sure(cursor_open(&c, tree_io_mem_io(mem), TREE_ENTRIES, &root,
 			&err));
 		assert_int_equal(cursor_next(c, &item, &err), want);
 		/* It stays so, and the rest can still be read. */
@@ -426,7 +426,7 @@ overlap_is_found_over_two_levels(void **state)
 	struct item item;
 	struct id root;
 
-	must(tree_io_mem_new(&mem, &err));
+	sure(tree_io_mem_new(&mem, &err));
 	io = tree_io_mem_io(mem);
 	low[0].id = put_leaf(io, TREE_ENTRIES, "a");
 	low[1].id = put_leaf(io, TREE_ENTRIES, "bz");
@@ -439,7 +439,7 @@ overlap_is_found_over_two_levels(void **state)
 	root = oracle_put(io, &node);
 	oracle_node_fini(&node);
 
-	must(cursor_open(&c, io, TREE_ENTRIES, &root, &err));
+	sure(cursor_open(&c, io, TREE_ENTRIES, &root, &err));
 	assert_int_equal(cursor_next(c, &item, &err), ERR_OK);
 	assert_int_equal(cursor_next(c, &item, &err), ERR_CORRUPT);
 	cursor_close(c);

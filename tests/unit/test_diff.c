@@ -28,7 +28,7 @@ pair_init(struct pair *p, struct prng *rng, size_t n, size_t changes,
 	struct tree_io *io;
 
 	*p = (struct pair){ .stop_at = SIZE_MAX };
-	must(tree_io_mem_new(&p->mem, &err));
+	sure(tree_io_mem_new(&p->mem, &err));
 	io = tree_io_mem_io(p->mem);
 	tree_set_random(&p->a, rng, n, kind);
 	tree_set_vary(&p->b, &p->a, rng, changes, kind);
@@ -130,7 +130,7 @@ check_diff(struct pair *p)
 static void
 diff_is_the_set_difference(void **state)
 {
-	uint64_t rounds = test_scale(90);
+	uint64_t rounds = test_scale(45);
 
 	for (uint64_t seed = 1; seed <= rounds; seed++) {
 		enum gen kind = (enum gen)(seed % GEN_KINDS);
@@ -203,7 +203,7 @@ few_changes_read_few_nodes(void **state)
 		p.b.v[prng_below(&rng, p.b.n)].weight ^= 1;
 	p.side[1].root = tools_build(p.side[1].io, &p.b).id;
 	before = tools_gets(p.mem);
-	must(tree_diff(&p.side[0], &p.side[1], TREE_ENTRIES, told, &p, &err));
+	sure(tree_diff(&p.side[0], &p.side[1], TREE_ENTRIES, told, &p, &err));
 	assert_int_equal(p.told, 5);
 	assert_true(tools_gets(p.mem) - before <= 2 * 5 * height);
 	pair_fini(&p);

@@ -20,8 +20,8 @@ decode(const struct oracle_node *n)
 	uint8_t *exact;
 	enum err rc;
 
-	must(buf_put(&all, n->head.data, n->head.len, &err));
-	must(buf_put(&all, n->body.data, n->body.len, &err));
+	sure(buf_put(&all, n->head.data, n->head.len, &err));
+	sure(buf_put(&all, n->body.data, n->body.len, &err));
 	/* In a block of its own, so that a sanitizer sees its end. */
 	exact = malloc(all.len);
 	assert_non_null(exact);
@@ -165,7 +165,7 @@ static void
 put_numbers(struct buf *b, const uint64_t *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		must(buf_put_varint(b, v[i], &err));
+		sure(buf_put_varint(b, v[i], &err));
 }
 
 #define NUMBERS(...)                       \
@@ -180,9 +180,9 @@ raw_node(struct oracle_node *n, uint32_t n_nodes, uint32_t n_data,
 {
 	buf_clear(&n->head);
 	buf_clear(&n->body);
-	must(buf_put_u32(&n->head, n_nodes, &err));
-	must(buf_put_u32(&n->head, n_data, &err));
-	must(buf_put_zero(&n->head, (size_t)ID_LEN * (n_nodes + n_data), &err));
+	sure(buf_put_u32(&n->head, n_nodes, &err));
+	sure(buf_put_u32(&n->head, n_data, &err));
+	sure(buf_put_zero(&n->head, (size_t)ID_LEN * (n_nodes + n_data), &err));
 	put_numbers(&n->body, body, len);
 }
 
@@ -236,7 +236,7 @@ only_the_canonical_form_is_read(void **state)
 	/* a number in two bytes that fits into one */
 	raw_node(&n, 0, 0, NUMBERS(0, 1, 1, 0, 1, 'b', 0, 0, 0));
 	n.body.data[n.body.len - 1] = 0x80;
-	must(buf_put_u8(&n.body, 0, &err));
+	sure(buf_put_u8(&n.body, 0, &err));
 	refused(&n);
 	oracle_node_fini(&n);
 }
@@ -283,11 +283,11 @@ key_bomb(struct oracle_node *n, uint8_t items)
 	memset(big, 'x', sizeof(big));
 	raw_node(n, 0, 0, NUMBERS(0, 1));
 	put_numbers(&n->body, NUMBERS(items, 0));
-	must(buf_put_bytes(&n->body, big, sizeof(big), &err));
+	sure(buf_put_bytes(&n->body, big, sizeof(big), &err));
 	put_numbers(&n->body, NUMBERS(0, 0, 0));
 	for (uint8_t i = 1; i < items; i++) {
 		put_numbers(&n->body, NUMBERS(KEY_MAX - 1, 1));
-		must(buf_put_u8(&n->body, i, &err));
+		sure(buf_put_u8(&n->body, i, &err));
 		put_numbers(&n->body, NUMBERS(0, 0, 0));
 	}
 }
@@ -299,7 +299,7 @@ ref_bomb(struct oracle_node *n, uint8_t items)
 	raw_node(n, 0, 1, NUMBERS(0, 1, items));
 	for (uint8_t i = 0; i < items; i++) {
 		put_numbers(&n->body, NUMBERS(0, 1, i, REFS_MAX));
-		must(buf_put_zero(&n->body, REFS_MAX, &err));
+		sure(buf_put_zero(&n->body, REFS_MAX, &err));
 		put_numbers(&n->body, NUMBERS(0, 0));
 	}
 }
@@ -454,12 +454,12 @@ head_is_read_alone(void **state)
 	struct tools_ids ids = { .n = 0 };
 	struct buf head = BUF_INIT(NODE_MAX);
 
-	must(buf_put_u32(&head, 2, &err));
-	must(buf_put_u32(&head, 3, &err));
+	sure(buf_put_u32(&head, 2, &err));
+	sure(buf_put_u32(&head, 3, &err));
 	for (uint8_t i = 0; i < 5; i++) {
 		struct id id = { { 0, i } };
 
-		must(buf_put(&head, id.b, ID_LEN, &err));
+		sure(buf_put(&head, id.b, ID_LEN, &err));
 	}
 	assert_int_equal(node_each_ref(head.data, head.len, collect, &ids,
 				 &err),
