@@ -26,15 +26,14 @@
 #include "tree/chunks.h"
 #include "tree/image_old.h"
 #include "tree/image_out.h"
+#include "tree/runs.h"
 
 enum {
-	BLOCK = 4096,
 	RUNS_MAX = IMAGE_FRAGMENTS / 4,
 	OWN_CHUNK_MIN = IMAGE_WINDOW / 4,
 	/* Windows side by side have their pieces in the same chunks, one for
 	 * each fragment at worst; those should be fetched once. */
-	OLD_CHUNKS_MAX = (IMAGE_FRAGMENTS + 8) * IMAGE_WINDOW,
-	BLOCKS = IMAGE_WINDOW / BLOCK
+	OLD_CHUNKS_MAX = (IMAGE_FRAGMENTS + 8) * IMAGE_WINDOW
 };
 
 /* A range of the window that now reads as data, or is a hole. */
@@ -183,13 +182,6 @@ plan_add(struct plan *plan, const struct part *part)
 	plan->v[plan->n++] = *part;
 }
 
-/* a[0] == 0 and each byte equals the next: all are zero. */
-static bool
-is_zero(const uint8_t *a, size_t len)
-{
-	return a[0] == 0 && (len == 1 || memcmp(a, a + 1, len - 1) == 0);
-}
-
 /* The runs of changed data, without blocks of zeroes that it covers whole. */
 static void
 plan_new(const struct image *img, struct plan *plan, const uint8_t *bytes,
@@ -199,14 +191,14 @@ plan_new(const struct image *img, struct plan *plan, const uint8_t *bytes,
 	uint32_t pos = range.from;
 
 	while (pos < range.to && !plan->too_many) {
-		uint32_t next = (pos / BLOCK + 1) * BLOCK;
-		bool whole = pos % BLOCK == 0;
+		uint32_t next = (pos / RUN_BLOCK + 1) * RUN_BLOCK;
+		bool whole = pos % RUN_BLOCK == 0;
 
 		if (next > range.to) {
 			next = range.to;
 			whole = whole && next == img->window_len;
 		}
-		if (whole && is_zero(bytes + pos, next - pos)) {
+		if (whole && runs_zero(bytes + pos, next - pos)) {
 			if (part.run.to > part.run.from)
 				plan_add(plan, &part);
 			part.run.from = next;
@@ -305,47 +297,6 @@ complete(struct image *img, struct error *err)
 	return rc;
 }
 
-/* The runs of blocks that are not zero. */
-static size_t
-runs_of_blocks(const uint8_t *bytes, size_t len, struct run *runs)
-{
-	size_t n = 0;
-
-	for (uint32_t pos = 0; pos < len;) {
-		uint32_t next = (uint32_t)min(pos + BLOCK, len);
-
-		if (is_zero(bytes + pos, next - pos)) {
-			pos = next;
-			continue;
-		}
-		if (n > 0 && runs[n - 1].to == pos)
-			runs[n - 1].to = next;
-		else
-			runs[n++] = (struct run){ pos, next };
-		pos = next;
-	}
-	return n;
-}
-
-/* Close the smallest gaps until few runs are left. */
-static size_t
-close_gaps(struct run *runs, size_t n)
-{
-	for (; n > RUNS_MAX; n--) {
-		size_t best = 1;
-
-		for (size_t i = 2; i < n; i++) {
-			if (runs[i].from - runs[i - 1].to <
-				runs[best].from - runs[best - 1].to)
-				best = i;
-		}
-		runs[best - 1].to = runs[best].to;
-		memmove(runs + best, runs + best + 1,
-			(n - best - 1) * sizeof(*runs));
-	}
-	return n;
-}
-
 /* One chunk of the runs.  bytes may be img->bytes or the caller's, and only
  * one run needs no copy. */
 static enum err
@@ -370,7 +321,7 @@ give_chunk(struct image *img, const uint8_t *bytes, const struct run *runs,
 static enum err
 rewrite(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	struct run runs[BLOCKS / 2 + 1];
+	struct run runs[RUNS_MOST];
 	size_t n;
 	enum err rc;
 
@@ -379,8 +330,8 @@ rewrite(struct image *img, const uint8_t *bytes, struct error *err)
 	rc = complete(img, err);
 	if (rc != ERR_OK)
 		return rc;
-	n = runs_of_blocks(img->bytes, img->window_len, runs);
-	n = close_gaps(runs, n);
+	n = runs_find(img->bytes, img->window_len, runs);
+	n = runs_join(runs, n, RUNS_MAX);
 	if (n > 0)
 		rc = give_chunk(img, img->bytes, runs, n, err);
 	img->figures.windows_rewritten++;

@@ -23,13 +23,9 @@
 #include "tree/extents.h"
 #include "tree/image.h"
 #include "tree/io.h"
+#include "tree/runs.h"
 
 enum { IMAGE_OUT_QUEUE = 4096 };
-
-/* A range of bytes within a window. */
-struct run {
-	uint32_t from, to;
-};
 
 struct image_op;
 

@@ -10,13 +10,12 @@
 
 #include <cmocka.h>
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "tests/lib/prng.h"
 #include "tests/lib/scale.h"
+#include "tests/lib/spy_io.h"
 #include "tree/builder.h"
 #include "tree/content.h"
 #include "tree/cursor.h"
@@ -27,148 +26,10 @@ enum {
 	MOST = 24 << 20,
 	BLOCK = 4096,
 	WINDOWS = MOST / IMAGE_WINDOW,
-	GENERATIONS = 60,
-	FETCHED_MAX = 4096,
-	WORKERS = 2
+	GENERATIONS = 60
 };
 
 static struct error err;
-
-/*
- * An io around io_mem: it notes which chunks are fetched and, with a pool,
- * stores them on other threads and in any order.
- */
-struct spy {
-	struct tree_io io;
-	struct tree_io_mem *mem;
-	struct tree_io *inner;
-	pthread_mutex_t lock;
-	struct pool *pool; /* or NULL */
-	struct id fetched[FETCHED_MAX];
-	size_t n_fetched;
-};
-
-struct put_job {
-	struct job job;
-	struct spy *spy;
-	struct ticket *t;
-	size_t len;
-	uint8_t data[];
-};
-
-static struct spy *
-to_spy(struct tree_io *io)
-{
-	return container_of(io, struct spy, io);
-}
-
-static enum err
-spy_get_node(struct tree_io *io, const struct id *id, struct buf *out,
-	size_t *head_len, struct error *why)
-{
-	struct spy *s = to_spy(io);
-	enum err rc;
-
-	pthread_mutex_lock(&s->lock);
-	rc = s->inner->ops->get_node(s->inner, id, out, head_len, why);
-	pthread_mutex_unlock(&s->lock);
-	return rc;
-}
-
-static enum err
-spy_get_data(struct tree_io *io, const struct id *id, struct buf *out,
-	struct error *why)
-{
-	struct spy *s = to_spy(io);
-	enum err rc;
-
-	assert_true(s->n_fetched < FETCHED_MAX);
-	s->fetched[s->n_fetched++] = *id;
-	pthread_mutex_lock(&s->lock);
-	rc = s->inner->ops->get_data(s->inner, id, out, why);
-	pthread_mutex_unlock(&s->lock);
-	return rc;
-}
-
-static enum err
-spy_put_node(struct tree_io *io, const struct node_bytes *node, struct id *id,
-	struct error *why)
-{
-	struct spy *s = to_spy(io);
-	enum err rc;
-
-	pthread_mutex_lock(&s->lock);
-	rc = s->inner->ops->put_node(s->inner, node, id, why);
-	pthread_mutex_unlock(&s->lock);
-	return rc;
-}
-
-static void
-run_put(struct job *job, unsigned worker)
-{
-	struct put_job *put = container_of(job, struct put_job, job);
-	struct spy *s = put->spy;
-	struct ticket t;
-
-	pthread_mutex_lock(&s->lock);
-	t.err = ERROR_INIT;
-	(void)s->inner->ops->put_data(s->inner, put->data, put->len, &t,
-		&t.err);
-	pthread_mutex_unlock(&s->lock);
-	put->t->id = t.id;
-	put->t->err = t.err;
-	gate_open(&put->t->done);
-	free(put);
-}
-
-static enum err
-spy_put_data(struct tree_io *io, const void *data, size_t len, struct ticket *t,
-	struct error *why)
-{
-	struct spy *s = to_spy(io);
-	struct put_job *put;
-
-	if (s->pool == NULL)
-		return s->inner->ops->put_data(s->inner, data, len, t, why);
-	put = malloc(sizeof(*put) + len);
-	assert_non_null(put);
-	put->job.run = run_put;
-	put->spy = s;
-	put->t = t;
-	put->len = len;
-	memcpy(put->data, data, len);
-	gate_init(&t->done);
-	pool_submit(s->pool, &put->job);
-	return ERR_OK;
-}
-
-static const struct tree_io_ops spy_ops = {
-	.get_node = spy_get_node,
-	.get_data = spy_get_data,
-	.put_node = spy_put_node,
-	.put_data = spy_put_data,
-};
-
-static void
-spy_init(struct spy *s, bool threads)
-{
-	*s = (struct spy){ 0 };
-	assert_int_equal(tree_io_mem_new(&s->mem, &err), ERR_OK);
-	s->inner = tree_io_mem_io(s->mem);
-	s->io.ops = &spy_ops;
-	s->io.boundary = s->inner->boundary;
-	pthread_mutex_init(&s->lock, NULL);
-	if (threads)
-		assert_int_equal(pool_new(&s->pool, WORKERS, 2, &err), ERR_OK);
-}
-
-static void
-spy_fini(struct spy *s)
-{
-	pool_free(s->pool);
-	pthread_mutex_destroy(&s->lock);
-	tree_io_mem_free(s->mem);
-}
 
 /* One image and what it must read as. */
 struct world {
@@ -188,7 +49,7 @@ static void
 world_init(struct world *w, uint64_t seed, bool threads)
 {
 	*w = (struct world){ 0 };
-	spy_init(&w->spy, threads);
+	assert_int_equal(spy_init(&w->spy, threads, &err), ERR_OK);
 	prng_init(&w->p, seed);
 	w->want = calloc(1, MOST);
 	w->have = malloc(MOST);
@@ -518,7 +379,7 @@ scattered(bool hole)
 		i += !hit[k];
 		hit[k] = true;
 	}
-	spy_init(s, false);
+	assert_int_equal(spy_init(s, false, &err), ERR_OK);
 	old = large_image(s, size / IMAGE_WINDOW, hole);
 	conf.old_root = &old;
 	before = tree_io_mem_count(s->mem);
@@ -581,7 +442,7 @@ one_change_costs_its_path(void **state)
 	struct id old;
 
 	assert_non_null(s);
-	spy_init(s, false);
+	assert_int_equal(spy_init(s, false, &err), ERR_OK);
 	old = large_image(s, windows, false);
 	conf.old_root = &old;
 	for (int i = 0; i < 3; i++) {
@@ -706,7 +567,7 @@ queue_fills(void **state)
 	struct prng p;
 
 	assert_true(old != NULL && data != NULL && want != NULL && s != NULL);
-	spy_init(s, true);
+	assert_int_equal(spy_init(s, true, &err), ERR_OK);
 	old_root = large_image(s, QUEUE_WINDOWS, false);
 	prng_init(&p, 7);
 	prng_fill(&p, old, IMAGE_WINDOW);
@@ -734,6 +595,58 @@ queue_fills(void **state)
 	free(want);
 }
 
+/*
+ * The n-th use of the io fails, for all n: an image says so and lets go of
+ * everything, also of what is still being stored.
+ */
+static void
+edit_once(struct world *w, uint64_t fail_at)
+{
+	struct image_conf conf = { .old_root = &w->root,
+		.old_size = w->size,
+		.size = w->size - 5000 };
+	struct image *img = NULL;
+	struct image_figures f;
+	struct tree_root root;
+	enum err rc;
+
+	w->spy.fail_at = fail_at;
+	w->spy.used = 0;
+	w->spy.n_fetched = 0;
+	rc = image_open(&img, &w->spy.io, &conf, &err);
+	for (uint64_t off = 0; off + 200000 < conf.size && rc == ERR_OK;
+		off += 300000)
+		rc = image_replace(img, off, w->data + off,
+			off % 900000 == 0 ? 2 : 200000, &err);
+	if (rc == ERR_OK)
+		rc = image_finish(img, &root, &f, &err);
+	image_free(img);
+	w->spy.fail_at = 0;
+	assert_int_equal(rc,
+		w->spy.used >= fail_at && fail_at > 0 ? ERR_NOSPACE : ERR_OK);
+}
+
+static void
+any_use_may_fail(void **state)
+{
+	struct world *w = malloc(sizeof(*w));
+	uint64_t uses;
+
+	assert_non_null(w);
+	world_init(w, 99, true);
+	do {
+		generation(w);
+	} while (w->rewrites < 4 || w->size < MOST / 2);
+	prng_fill(&w->p, w->data, MOST);
+	edit_once(w, 0);
+	uses = w->spy.used;
+	assert_true(uses > 10);
+	for (uint64_t i = 1; i <= uses; i++)
+		edit_once(w, i);
+	world_fini(w);
+	free(w);
+}
+
 static void
 order_is_demanded(void **state)
 {
@@ -744,7 +657,7 @@ order_is_demanded(void **state)
 	struct spy *s = malloc(sizeof(*s));
 
 	assert_non_null(s);
-	spy_init(s, false);
+	assert_int_equal(spy_init(s, false, &err), ERR_OK);
 	assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
 	assert_int_equal(image_replace(img, 10, "ab", 2, &err), ERR_OK);
 	assert_int_equal(image_replace(img, 11, "ab", 2, &err), ERR_USAGE);
@@ -772,6 +685,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(scattered_into_a_hole),
 		cmocka_unit_test(one_change_costs_its_path),
 		cmocka_unit_test(queue_fills),
+		cmocka_unit_test(any_use_may_fail),
 	};
 
 	if (argc > 1)
