@@ -423,7 +423,7 @@ nothing_there_is_an_error(void **state)
 	recorder_init(&rec);
 	assert_int_equal(job_run(&j, &rec), ERR_NOTFOUND);
 	assert_int_equal(rec.n, 0);
-	assert_int_equal(rec.n_problems, 1);
+	assert_int_equal(rec.n_problems, 2);
 	job_end(&j, &rec);
 	assert_int_equal(job_open(&empty), ERR_USAGE);
 	assert_int_equal(job_open(&list), ERR_USAGE);
@@ -439,6 +439,26 @@ links_on_the_way_are_followed(void **state)
 
 	shell("mkdir -p real/x/y; ln -s real way");
 	ASSERT_OFFERED(&j, ".\0way\0way/x\0way/x/y\0");
+}
+
+/* What lies below a path that is named too comes with it, or it is told. */
+static void
+paths_in_paths(void **state)
+{
+	struct job j = { .paths = { "a/link/x", "a/b", "a", "a/nope",
+				 "a/file/x", "a/b" },
+		.n_paths = 6 };
+	struct recorder rec;
+
+	shell("mkdir -p a/b real; touch real/x a/file; ln -s ../real a/link");
+	recorder_init(&rec);
+	assert_int_equal(job_run(&j, &rec), ERR_OK);
+	assert_int_equal(rec.n, 3 + 4);
+	assert_int_equal(rec.n_problems, 3);
+	assert_non_null(strstr((const char *)rec.problems.data, "/nope: "));
+	assert_non_null(strstr((const char *)rec.problems.data, "/link/x: "));
+	assert_non_null(strstr((const char *)rec.problems.data, "/file/x: "));
+	job_end(&j, &rec);
 }
 
 static enum err
@@ -462,6 +482,7 @@ paths_from_lists(void **state)
 	assert_int_equal(dup2(fd, STDIN_FILENO), STDIN_FILENO);
 	job_set(&j, "files-from", "list");
 	job_set(&j, "files-from0", "-");
+	/* "nope" is a problem, "d/x" none. */
 	ASSERT_OFFERED(&j, ".\0a\0b\0d\0d/x\0n\nl\0");
 	(void)close(fd);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -609,6 +630,7 @@ main(void)
 		IN_TOP(named_paths_and_those_above),
 		IN_TOP(nothing_there_is_an_error),
 		IN_TOP(links_on_the_way_are_followed),
+		IN_TOP(paths_in_paths),
 		IN_TOP(paths_from_lists),
 		IN_TOP(unreadable_things_are_told),
 		IN_TOP(every_call_of_the_sink_may_fail),

@@ -212,9 +212,11 @@ set_why(struct node *n, const struct error *err)
 {
 	struct error *why = malloc(sizeof(*why));
 
-	if (why != NULL)
-		*why = *err;
-	n->why = why != NULL ? why : &no_room;
+	n->why = &no_room;
+	if (why == NULL)
+		return;
+	*why = *err;
+	n->why = why;
 }
 
 /* Where there is no memory for stamps, the walk will say so. */
@@ -484,10 +486,8 @@ ahead_free(struct ahead *a)
 		must(pthread_join(a->threads[i].id, NULL));
 		lister_fini(&a->threads[i].lister);
 	}
-	while (a->all != NULL) {
-		struct node *n = a->all;
-
-		node_unlink(a, n);
+	for (struct node *n = a->all, *next; n != NULL; n = next) {
+		next = n->all_next;
 		node_free(n);
 	}
 	lister_fini(&a->lister);

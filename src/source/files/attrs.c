@@ -159,12 +159,13 @@ static enum err
 encode(struct buf *block, const struct attr_set *set, struct error *err)
 {
 	struct bytes *names = calloc(2 * set->n + 1, sizeof(*names));
-	struct bytes *values = names + set->n;
+	struct bytes *values;
 	enum err rc;
 
 	if (names == NULL)
 		return err_set(err, ERR_NOMEM,
 			"no memory for %zu extended attributes", set->n);
+	values = names + set->n;
 	for (size_t i = 0; i < set->n; i++) {
 		names[i] = set->v[i].name;
 		values[i].data = set->values.data + set->v[i].off;
@@ -201,7 +202,7 @@ read_xattrs(struct entry *e, struct buf *block, const struct place *at,
 	struct error *err)
 {
 	struct attr_set set = {
-		.list = BUF_INIT(8 * XATTR_LIST_MAX),
+		.list = BUF_INIT((size_t)8 * XATTR_LIST_MAX),
 		.values = BUF_INIT(ATTRS_MAX),
 	};
 	char none[1];
@@ -269,6 +270,10 @@ attrs_of_name(struct entry *e, struct buf *block, int at, const char *name,
 			fsx_close(&fd);
 			return rc;
 		}
+		/* Without permission there is the other way; the flags are
+		 * not to be lost for want of a descriptor. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			return err_sys(err, errno, "open the directory");
 	}
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", at, name);
 	rc = read_xattrs(e, block, &place, err);

@@ -72,7 +72,7 @@ static enum err
 add_labels(struct files *f, const struct roots *roots, const char *what,
 	struct error *err)
 {
-	struct buf path = BUF_INIT(2 * KEY_MAX);
+	struct buf path = BUF_INIT((size_t)2 * KEY_MAX);
 	enum err rc = ERR_OK;
 
 	for (size_t i = 0; i < roots->n && rc == ERR_OK; i++) {
@@ -119,6 +119,7 @@ add_lists(struct files *f, const struct source_conf *conf, struct error *err)
 		else if (strcmp(s->name, "files-from0") == 0)
 			rc = add_list(f, &lists, s->value, '\0', err);
 	}
+	roots_settle(&lists);
 	if (rc == ERR_OK)
 		rc = add_labels(f, &lists, "files:@", err);
 	roots_fini(&lists);

@@ -29,7 +29,7 @@ struct name_head {
 void
 lister_init(struct lister *ls)
 {
-	*ls = (struct lister){ .key = BUF_INIT(2 * KEY_MAX) };
+	*ls = (struct lister){ .key = BUF_INIT((size_t)2 * KEY_MAX) };
 }
 
 void

@@ -65,7 +65,8 @@ static struct slot *
 find(const struct table *t, uint32_t id)
 {
 	size_t mask = t->n_slots - 1;
-	size_t i = (id * UINT32_C(0x9e3779b1)) & mask;
+	uint32_t hash = id * UINT32_C(0x9e3779b1);
+	size_t i = (hash ^ hash >> 16) & mask;
 
 	while (t->slots[i].used && t->slots[i].id != id)
 		i = (i + 1) & mask;
@@ -120,21 +121,20 @@ typedef int look_up_fn(uint32_t id, char *text, size_t len, char **name);
 static char *
 look_up(look_up_fn *fn, uint32_t id)
 {
-	char *name = NULL;
-
 	/* A group may have thousands of members, which come along. */
 	for (size_t len = 4096; len <= TEXT_MAX; len *= 4) {
-		char *text = malloc(len);
+		char *text = malloc(len), *name = NULL;
 		int rc;
 
 		if (text == NULL)
-			break;
+			return NULL;
 		rc = fn(id, text, len, &name);
 		free(text);
 		if (rc != ERANGE)
-			break;
+			return name;
+		free(name);
 	}
-	return name;
+	return NULL;
 }
 
 static struct bytes

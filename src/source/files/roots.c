@@ -31,7 +31,7 @@ make_room(struct roots *r, struct error *err)
 	size_t cap = r->cap > 0 ? 2 * r->cap : 16;
 	struct root *more;
 
-	if (r->n < r->cap)
+	if (r->n_all < r->cap)
 		return ERR_OK;
 	more = reallocarray(r->v, cap, sizeof(*more));
 	if (more == NULL)
@@ -73,7 +73,7 @@ roots_add(struct roots *r, const char *path, struct error *err)
 	if (rc == ERR_OK && r->keys.len - off > KEY_MAX)
 		rc = err_set(err, ERR_USAGE, "a path is too long");
 	if (rc == ERR_OK)
-		r->v[r->n++] = (struct root){
+		r->v[r->n_all++] = (struct root){
 			.off = off,
 			.len = (uint32_t)(r->keys.len - off),
 		};
@@ -130,16 +130,19 @@ roots_settle(struct roots *r)
 	size_t n = 0;
 
 	if (r->keys.len > 0)
-		qsort_r(r->v, r->n, sizeof(*r->v), by_key, &r->keys);
-	for (size_t i = 0; i < r->n; i++) {
+		qsort_r(r->v, r->n_all, sizeof(*r->v), by_key, &r->keys);
+	for (size_t i = 0; i < r->n_all; i++) {
 		struct bytes last, key = roots_key(r, i);
+		struct root swap = r->v[i];
 
 		if (n > 0) {
 			last = roots_key(r, n - 1);
+			r->v[i].under = (uint32_t)last.len;
 			if (key_below(key.data, key.len, last.data, last.len))
 				continue;
 		}
-		r->v[n++] = r->v[i];
+		r->v[i] = r->v[n];
+		r->v[n++] = swap;
 	}
 	r->n = n;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * roots: the paths that are to be backed up, as keys (model/path.h), ascending
- * and without those that lie below others.
+ * and apart from those that lie below others.
  */
 #ifndef SOURCE_FILES_ROOTS_H
 #define SOURCE_FILES_ROOTS_H
@@ -17,12 +17,13 @@
 struct root {
 	size_t off;
 	uint32_t len;
+	uint32_t under; /* length of the key of that which it lies below */
 };
 
 struct roots {
 	struct buf keys;
-	struct root *v;
-	size_t n, cap;
+	struct root *v; /* n of them, then those that lie below these */
+	size_t n, n_all, cap;
 };
 
 void roots_init(struct roots *r);
@@ -37,7 +38,7 @@ enum err roots_add(struct roots *r, const char *path,
 enum err roots_add_file(struct roots *r, const char *file, char delimiter,
 	struct error *err) MUST_CHECK;
 
-/* Sort, and drop what lies below others. */
+/* Sort, and put aside what lies below others. */
 void roots_settle(struct roots *r);
 
 struct bytes roots_key(const struct roots *r, size_t i);

@@ -381,13 +381,21 @@ show_root(struct walk *w, const struct where *at, const struct stamp *s,
 	return rc;
 }
 
+static void
+base_name(struct bytes key, char name[COMPONENT_MAX + 1], size_t *len)
+{
+	const uint8_t *base = key_base(key.data, key.len, len);
+
+	memcpy(name, base, *len);
+	name[*len] = '\0';
+}
+
 static enum err
 visit_root(struct walk *w, struct bytes key, struct error *err)
 {
 	struct error why = ERROR_INIT;
-	struct where at = { .name = NULL };
-	const uint8_t *base = key_base(key.data, key.len, &at.len);
 	char name[COMPONENT_MAX + 1];
+	struct where at = { .name = name };
 	struct stamp s;
 	enum err rc;
 
@@ -396,9 +404,7 @@ visit_root(struct walk *w, struct bytes key, struct error *err)
 		return rc;
 	memcpy(w->key, key.data, key.len);
 	w->key_len = key.len;
-	memcpy(name, base, at.len);
-	name[at.len] = '\0';
-	at.name = name;
+	base_name(key, name, &at.len);
 	at.dir = w->above.v[w->above.n - 1];
 	if (!look_at(&at, &s, &why)) {
 		problem(w, &why);
@@ -432,6 +438,60 @@ visit_top(struct walk *w, struct error *err)
 	return rc;
 }
 
+/* The directory of key, by the way that the walk from the root takes whose
+ * key is the first under bytes. */
+static enum err
+walked_dir(struct walk *w, struct bytes key, size_t under, struct dir **out,
+	struct error *err)
+{
+	size_t end = key_parent(key.data, key.len), len = 0;
+	struct dir *d = NULL;
+	enum err rc;
+
+	rc = dirs_top(w->conf->dirs, &d, under > 0, err);
+	while (rc == ERR_OK && len < end) {
+		size_t at = len + (len > 0 ? 1 : 0);
+		const uint8_t *zero = memchr(key.data + at, 0, end - at);
+		struct dir *below = NULL;
+
+		len = zero != NULL ? (size_t)(zero - key.data) : end;
+		rc = dirs_below(d, &below, (const char *)key.data + at,
+			len - at, len < under, err);
+		dirs_unref(d);
+		d = below;
+	}
+	*out = d;
+	return rc;
+}
+
+/*
+ * A path below another one comes with that; but not where it is not there,
+ * or behind a symbolic link, which the walk does not follow.
+ */
+static enum err
+visit_covered(struct walk *w, struct bytes key, size_t under, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	char name[COMPONENT_MAX + 1];
+	struct where at = { .name = name };
+	struct stamp s;
+	enum err rc;
+
+	base_name(key, name, &at.len);
+	rc = walked_dir(w, key, under, &at.dir, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (!look_at(&at, &s, &why)) {
+		(void)err_wrap(&why,
+			"it is not met below the other path that holds it");
+		memcpy(w->key, key.data, key.len);
+		w->key_len = key.len;
+		problem(w, &why);
+	}
+	dirs_unref(at.dir);
+	return ERR_OK;
+}
+
 static enum err
 visit_roots(struct walk *w, struct error *err)
 {
@@ -443,6 +503,9 @@ visit_roots(struct walk *w, struct error *err)
 
 		rc = key.len > 0 ? visit_root(w, key, err) : visit_top(w, err);
 	}
+	for (size_t i = roots->n; i < roots->n_all && rc == ERR_OK; i++)
+		rc = visit_covered(w, roots_key(roots, i), roots->v[i].under,
+			err);
 	if (rc == ERR_OK && w->n_found == 0)
 		rc = err_set(err, ERR_NOTFOUND,
 			"none of the paths can be read");
