@@ -50,7 +50,7 @@ probe(struct store *st, struct error *err)
 
 	random_bytes(uid.b, UID_LEN);
 	hex_encode(uid.b, UID_LEN, hex);
-	(void)snprintf(name, sizeof(name), "sessions/%s/probe", hex);
+	(void)snprintf(name, sizeof(name), "sessions/%s.probe", hex);
 	rc = store_put(st, name, "first", 5, err);
 	if (rc != ERR_OK)
 		return rc;

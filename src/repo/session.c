@@ -30,7 +30,7 @@ start_name(char out[STORE_NAME_MAX + 1], const struct uid *uid)
 	char hex[UID_HEX + 1];
 
 	hex_encode(uid->b, UID_LEN, hex);
-	(void)snprintf(out, STORE_NAME_MAX + 1, "sessions/%s/start", hex);
+	(void)snprintf(out, STORE_NAME_MAX + 1, "sessions/%s.start", hex);
 }
 
 void
