@@ -44,14 +44,13 @@ continues(const struct slice *a, const struct slice *b)
 enum err
 slices_add(struct slices *s, const struct slice *slice, struct error *err)
 {
-	struct slice *last = s->n > 0 ? &s->v[s->n - 1] : NULL;
 	uint64_t len;
 
 	if (slice->len == 0)
 		return ERR_OK;
-	if (last != NULL && continues(last, slice) &&
-		!__builtin_add_overflow(last->len, slice->len, &len)) {
-		last->len = len;
+	if (s->n > 0 && continues(&s->v[s->n - 1], slice) &&
+		!__builtin_add_overflow(s->v[s->n - 1].len, slice->len, &len)) {
+		s->v[s->n - 1].len = len;
 		return ERR_OK;
 	}
 	if (s->n == s->cap) {
@@ -84,7 +83,7 @@ static enum err
 numbering_init(struct numbering *nb, struct refs *refs, size_t most,
 	struct error *err)
 {
-	size_t size = 4 * NUMBERING_FEW;
+	size_t size = 64;
 
 	*nb = (struct numbering){ .refs = refs };
 	refs->n = 0;

@@ -117,8 +117,8 @@ struct refs {
 void refs_fini(struct refs *r);
 
 /* Append e's value to val and set refs to what it refers to. */
-enum err entry_encode(const struct entry *e, struct buf *val,
-	struct refs *refs, struct error *err) MUST_CHECK;
+enum err entry_encode(const struct entry *e, struct buf *val, struct refs *refs,
+	struct error *err) MUST_CHECK;
 
 /*
  * Decode a value; e was initialised and loses what it held.  Everything is

@@ -3,11 +3,12 @@
  * content: the bytes of an entry, whatever way they are kept: inline, slices,
  * extents, or as another name of an earlier entry.
  *
- *   content_open -> content_piece (no data is fetched) or content_read (anywhere)
- *   -> content_close
+ *   content_open -> content_piece or content_read, anywhere -> content_close
  *
  * content_piece needs no data chunk, content_read fetches what it needs and
- * keeps the last few chunks (CONTENT_CACHE bytes at most).  One thread.
+ * keeps the last few chunks: CONTENT_CACHE bytes at most, and three times as
+ * much for extents in many small pieces, which come back to the same chunks
+ * over and over.  One thread.
  */
 #ifndef TREE_CONTENT_H
 #define TREE_CONTENT_H
@@ -36,8 +37,8 @@ struct piece {
 /*
  * The content of e, which is copied as far as it is needed.  root is the
  * entries tree that e comes from: links are looked up there (one step; a link
- * to a link is ERR_CORRUPT).  An entry whose content was not stored (unreadable)
- * is ERR_NOTFOUND.
+ * to a link is ERR_CORRUPT).  An entry whose content was not stored
+ * (unreadable) is ERR_NOTFOUND.
  */
 enum err content_open(struct content_view **out, struct tree_io *io,
 	const struct id *root, const struct entry *e,
@@ -47,8 +48,8 @@ void content_close(struct content_view *v);
 uint64_t content_size(const struct content_view *v);
 
 /* The piece that covers off, from off on; its len is 0 at the end. */
-enum err content_piece(struct content_view *v, uint64_t off,
-	struct piece *out, struct error *err) MUST_CHECK;
+enum err content_piece(struct content_view *v, uint64_t off, struct piece *out,
+	struct error *err) MUST_CHECK;
 
 /* Up to len bytes at off, holes as zeroes; *got < len only at the end. */
 enum err content_read(struct content_view *v, uint64_t off, void *data,

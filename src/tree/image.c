@@ -414,13 +414,14 @@ turn_to(struct image *img, uint64_t off, struct error *err)
 static enum err
 add_change(struct image *img, struct run run, bool data, struct error *err)
 {
-	struct change *c = NULL;
+	struct change *c;
 
-	if (img->n_changes > 0)
+	if (img->n_changes > 0) {
 		c = &img->changes[img->n_changes - 1];
-	if (c != NULL && c->run.to == run.from && c->data == data) {
-		c->run.to = run.to;
-		return ERR_OK;
+		if (c->run.to == run.from && c->data == data) {
+			c->run.to = run.to;
+			return ERR_OK;
+		}
 	}
 	if (img->n_changes == img->changes_cap) {
 		size_t cap = img->changes_cap > 0 ? 2 * img->changes_cap : 64;

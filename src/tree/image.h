@@ -14,8 +14,12 @@
  * IMAGE_FRAGMENTS pieces is read and stored anew as one chunk, so that the
  * hundredth increment restores about as fast as the first.
  *
- * Memory: IMAGE_TICKETS chunks in flight at most.  Nothing of the old tree is
- * read beyond the leaves that change.
+ * Such a window is stored without its largest holes, but smaller ones are
+ * stored as zeroes, so that it does not begin with many pieces again.
+ *
+ * Memory: IMAGE_TICKETS chunks in flight at most, two windows, and where
+ * windows are stored anew, up to IMAGE_FRAGMENTS + 8 old chunks of a window's
+ * size.  Nothing of the old tree is read beyond the leaves that change.
  */
 #ifndef TREE_IMAGE_H
 #define TREE_IMAGE_H
