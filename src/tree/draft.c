@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "model/path.h"
 #include "tree/rules.h"
 
@@ -74,6 +75,7 @@ ref_set_init(struct ref_set *s)
 {
 	*s = (struct ref_set){ .nodes = BUF_INIT(REFS_ALL_LEN),
 		.data = BUF_INIT(REFS_ALL_LEN) };
+	random_bytes(s->key.b, sizeof(s->key.b));
 }
 
 static void
@@ -97,7 +99,7 @@ static uint32_t *
 ref_set_slot(const struct ref_set *s, const struct ref *ref)
 {
 	const struct buf *ids = ref->node ? &s->nodes : &s->data;
-	size_t i = id_prefix(&ref->id) & s->mask;
+	size_t i = shorthash(&s->key, ref->id.b, ID_LEN) & s->mask;
 
 	for (;; i = (i + 1) & s->mask) {
 		uint32_t v = s->slots[i] - 1;

@@ -22,9 +22,11 @@
 #include "tree/node.h"
 
 /* References of a leaf and where to find each by its id, so that none is
- * listed twice. */
+ * listed twice.  The ids of a tree that is edited are another's choice, hence
+ * the key. */
 struct ref_set {
 	struct buf nodes, data; /* ids */
+	struct shorthash_key key;
 	uint32_t *slots; /* 1 + number * 2 + (a node's: 1); 0: free */
 	size_t mask, cap; /* in use; allocated */
 };

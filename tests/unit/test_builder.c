@@ -208,7 +208,7 @@ limits_are_refused(void **state)
 }
 
 /* The largest number of different references, nodes among them, and again in
- * the next item. */
+ * the next item; with ids that somebody chose so that they are alike. */
 static void
 many_references_come_back(void **state)
 {
