@@ -11,6 +11,9 @@
 
 #include "model/fields.h"
 
+/* A type and ten varints. */
+enum { FIXED_MAX = 1 + 10 * 10 };
+
 void
 entry_init(struct entry *e)
 {
@@ -210,14 +213,6 @@ put_content(struct buf *val, const struct content *c, struct numbering *nb,
 	return rc;
 }
 
-static enum err
-put_when(struct buf *val, const struct when *t, struct error *err)
-{
-	enum err rc = buf_put_svarint(val, t->sec, err);
-
-	return rc == ERR_OK ? buf_put_varint(val, t->nsec, err) : rc;
-}
-
 static uint64_t
 slices_len(const struct slices *s)
 {
@@ -258,30 +253,44 @@ fields_of(const struct entry *e)
 	return f;
 }
 
+static size_t
+varint(uint8_t *out, uint64_t v)
+{
+	size_t n = 0;
+
+	for (; v >= 0x80; v >>= 7)
+		out[n++] = (uint8_t)(v | 0x80);
+	out[n++] = (uint8_t)v;
+	return n;
+}
+
+static size_t
+when(uint8_t *out, const struct when *t)
+{
+	uint64_t sign = t->sec < 0 ? UINT64_MAX : 0;
+	size_t n = varint(out, ((uint64_t)t->sec << 1) ^ sign);
+
+	return n + varint(out + n, t->nsec);
+}
+
+/* What each entry has, put together first: this is the hot part. */
 static enum err
 put_fixed(struct buf *val, const struct entry *e, unsigned fields,
 	struct error *err)
 {
-	enum err rc;
+	uint8_t raw[FIXED_MAX];
+	size_t n = 0;
 
-	rc = buf_put_u8(val, (uint8_t)e->type, err);
-	if (rc == ERR_OK)
-		rc = buf_put_varint(val, fields, err);
-	if (rc == ERR_OK)
-		rc = buf_put_varint(val, e->mode, err);
-	if (rc == ERR_OK)
-		rc = buf_put_varint(val, e->uid, err);
-	if (rc == ERR_OK)
-		rc = buf_put_varint(val, e->gid, err);
-	if (rc == ERR_OK)
-		rc = put_when(val, &e->mtime, err);
-	if (rc == ERR_OK)
-		rc = put_when(val, &e->ctime, err);
-	if (rc == ERR_OK)
-		rc = buf_put_varint(val, e->ino, err);
-	if (rc == ERR_OK)
-		rc = buf_put_varint(val, e->size, err);
-	return rc;
+	raw[n++] = (uint8_t)e->type;
+	n += varint(raw + n, fields);
+	n += varint(raw + n, e->mode);
+	n += varint(raw + n, e->uid);
+	n += varint(raw + n, e->gid);
+	n += when(raw + n, &e->mtime);
+	n += when(raw + n, &e->ctime);
+	n += varint(raw + n, e->ino);
+	n += varint(raw + n, e->size);
+	return buf_put(val, raw, n, err);
 }
 
 /* Bits 0 to 7. */

@@ -12,12 +12,29 @@
 #include "model/fields.h"
 #include "model/path.h"
 
-/* Most numbers of a stamp take one byte. */
+enum { VARINT_FAST = 8 };
+
+/* rd_varint for the many short numbers of an entry, where no byte needs to
+ * ask for the end; it decides what is no number. */
 static inline uint64_t
 varint(struct rd *r)
 {
-	if (!r->bad && r->p < r->end && *r->p < 0x80)
-		return *r->p++;
+	const uint8_t *p = r->p;
+	uint64_t v = 0;
+
+	if (r->bad || r->end - p < VARINT_FAST)
+		return rd_varint(r);
+	for (unsigned shift = 0; shift < 7 * VARINT_FAST; shift += 7) {
+		uint8_t b = *p++;
+
+		v |= (uint64_t)(b & 0x7f) << shift;
+		if (b >= 0x80)
+			continue;
+		if (b == 0 && shift > 0)
+			break;
+		r->p = p;
+		return v;
+	}
 	return rd_varint(r);
 }
 
@@ -46,8 +63,10 @@ get_when(struct rd *r)
 {
 	struct when t;
 
-	t.sec = rd_svarint(r);
-	t.nsec = (uint32_t)rd_varint_max(r, NSEC_END - 1);
+	uint64_t sec = varint(r);
+
+	t.sec = (int64_t)((sec >> 1) ^ (0 - (sec & 1)));
+	t.nsec = (uint32_t)varint_max(r, NSEC_END - 1);
 	return t;
 }
 
