@@ -20,7 +20,12 @@
 #include "tree/extents.h"
 #include "tree/image.h"
 
-enum { N_CHUNKS = 3, CHUNK = 1 << 16, SIZE = 3 << 19, CUT = 1000 };
+enum {
+	N_CHUNKS = 3,
+	CHUNK = 1 << 16,
+	SIZE = (1 << 20) + (1 << 16),
+	CUT = 1000
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
