@@ -167,6 +167,12 @@ run_is_bad(const struct run *r)
 	return atomic_load(&r->bad);
 }
 
+void
+run_set_bad(struct run *r)
+{
+	atomic_store(&r->bad, true);
+}
+
 uint64_t
 run_count(const struct run *r, enum run_table table)
 {

@@ -43,6 +43,8 @@ void run_unref(struct run *r); /* NULL is allowed */
 
 const struct uid *run_uid(const struct run *r);
 bool run_is_bad(const struct run *r);
+/* Its pages are genuine, but what they say is not possible. */
+void run_set_bad(struct run *r);
 /* Items of a table. */
 uint64_t run_count(const struct run *r, enum run_table table);
 

@@ -352,6 +352,19 @@ plan_write(struct plan *p, const struct run_target *to, struct error *err)
 	return rc;
 }
 
+/* No page was damaged, and yet the runs cannot be merged: none of them is to
+ * be believed any more. */
+static void
+blame(struct run *const *runs, size_t n)
+{
+	bool known = false;
+
+	for (size_t i = 0; i < n; i++)
+		known = known || run_is_bad(runs[i]);
+	for (size_t i = 0; i < n && !known; i++)
+		run_set_bad(runs[i]);
+}
+
 enum err
 run_merge_write(struct run *const *runs, size_t n,
 	const struct run_choice *choice, const struct run_target *to,
@@ -371,6 +384,8 @@ run_merge_write(struct run *const *runs, size_t n,
 		if (!*empty)
 			rc = plan_write(&p, to, err);
 	}
+	if (rc == ERR_CORRUPT)
+		blame(runs, n);
 	for (size_t i = 0; i < n; i++) {
 		if (p.segs != NULL)
 			free(p.segs[i]);

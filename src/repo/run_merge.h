@@ -48,7 +48,8 @@ struct run_choice {
 };
 
 /* Write a run with what the runs given hold.  *empty, and nothing written,
- * where no segment is kept. */
+ * where no segment is kept.  ERR_CORRUPT where one of them is bad, or all are
+ * from now on. */
 enum err run_merge_write(struct run *const *runs, size_t n,
 	const struct run_choice *choice, const struct run_target *to,
 	bool *empty, struct error *err) MUST_CHECK;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/run_writer.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,10 +61,10 @@ run_writer_free(struct run_writer *w)
 
 /* What a run is made of passed its MACs and still does not add up. */
 static enum err
-bad_counts(struct error *err)
+bad_input(struct error *err)
 {
 	return err_set(err, ERR_CORRUPT,
-		"index cache: counts of a run do not agree");
+		"index cache: a run does not agree with itself");
 }
 
 /* Write the window's pages before last, and move behind them. */
@@ -96,9 +95,8 @@ item_slot(struct run_writer *w, enum run_table t, uint64_t i, uint8_t **out,
 	uint64_t page = i / per;
 	enum err rc = ERR_OK;
 
-	assert(page >= win->page);
-	if (i >= w->layout.n[t])
-		return bad_counts(err);
+	if (i >= w->layout.n[t] || page < win->page)
+		return bad_input(err);
 	while (rc == ERR_OK && page - win->page >= WINDOW_PAGES)
 		rc = window_flush(w, t, win->page + WINDOW_PAGES, err);
 	if (rc == ERR_OK)
@@ -180,7 +178,7 @@ run_writer_finish(struct run_writer *w, struct error *err)
 
 	for (unsigned t = 0; t < RUN_TABLES; t++) {
 		if (t != RUN_FILTER && w->win[t].n != w->layout.n[t])
-			return bad_counts(err);
+			return bad_input(err);
 	}
 	for (unsigned t = 0; t < RUN_TABLES && rc == ERR_OK; t++)
 		rc = finish_table(w, t, err);
