@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/filter.h"
 
-enum { BITS_PER_KEY = 12, LANES = 8 };
+enum { BITS_PER_KEY = 12, BLOCK_BITS = 8 * FILTER_BLOCK, LANES = 8 };
 
 static const uint32_t salts[LANES] = { 0x47b6137b, 0x44974d91, 0x8824ad5b,
 	0xa2b7289d, 0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31 };
@@ -9,7 +9,7 @@ static const uint32_t salts[LANES] = { 0x47b6137b, 0x44974d91, 0x8824ad5b,
 uint64_t
 filter_blocks(uint64_t n_keys)
 {
-	return n_keys * BITS_PER_KEY / (FILTER_BLOCK * 8) + 1;
+	return n_keys * BITS_PER_KEY / BLOCK_BITS + 1;
 }
 
 /* Bits that took no part in the choice of the block. */

@@ -254,7 +254,7 @@ records_of_page(const struct run *r, uint64_t page)
 static bool
 search(struct run *r, const struct id *id, uint64_t prefix, const uint8_t **out)
 {
-	uint64_t n = r->layout.n[RUN_FENCES], below, fence;
+	uint64_t n = r->layout.n[RUN_FENCES], below, fence = 0;
 
 	*out = NULL;
 	if (!count_below(r, prefix, &below))

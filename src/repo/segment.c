@@ -201,7 +201,7 @@ walk_records(struct rd *rd, const struct pack_info *pack,
 static enum err
 walk_pack(struct rd *rd, const struct segment_visitor *v, struct error *err)
 {
-	struct pack_info pack;
+	struct pack_info pack = { .n_records = 0 };
 	enum err rc = ERR_OK;
 
 	rd_copy(rd, pack.id.b, ID_LEN);

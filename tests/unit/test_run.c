@@ -153,10 +153,10 @@ static enum err
 find(struct run *r, const struct id *id, struct location *loc, bool *found,
 	struct error *err)
 {
-	struct filter_key key;
+	struct filter_key sought;
 
-	filter_key(&key, id);
-	return run_find(r, id, &key, loc, found, err);
+	filter_key(&sought, id);
+	return run_find(r, id, &sought, loc, found, err);
 }
 
 /* The run holds what the model does, neither less nor more. */
