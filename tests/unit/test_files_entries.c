@@ -3,8 +3,10 @@
  * What the files source tells of each entry, and its readers, against lstat(2)
  * and what was put there.
  */
+#include <grp.h>
 #include <linux/fs.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -37,6 +39,8 @@ run_reader(struct record *r, size_t len)
 static void
 assert_as_stat(struct recorder *rec, struct record *r)
 {
+	const struct passwd *pw;
+	const struct group *gr;
 	struct stat st;
 
 	assert_int_equal(lstat(recorder_path(rec, r), &st), 0);
@@ -56,10 +60,12 @@ assert_as_stat(struct recorder *rec, struct record *r)
 		assert_int_equal(r->e.major, major(st.st_rdev));
 		assert_int_equal(r->e.minor, minor(st.st_rdev));
 	}
-	if (st.st_uid == 0)
-		assert_string_equal((const char *)r->e.user.data, "root");
-	if (st.st_gid == 0)
-		assert_string_equal((const char *)r->e.group.data, "root");
+	pw = getpwuid(st.st_uid);
+	assert_string_equal((const char *)r->e.user.data,
+		pw != NULL ? pw->pw_name : "");
+	gr = getgrgid(st.st_gid);
+	assert_string_equal((const char *)r->e.group.data,
+		gr != NULL ? gr->gr_name : "");
 }
 
 static void
@@ -489,6 +495,48 @@ readers_outlive_the_walk(void **state)
 	job_end(&j, &rec);
 }
 
+/*
+ * The file is still what it was, but it is reached through a directory that
+ * has taken the place of the one that was walked.
+ */
+static void
+replaced_directories_are_noticed(void **state)
+{
+	enum { DIRS = 40 };
+	struct rlimit lim, few = { 16, 16 };
+	struct job j = { .n_paths = 0 };
+	struct recorder rec;
+	size_t n_gone = 0;
+
+	for (int i = 0; i < DIRS; i++) {
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "d%d", i);
+		assert_int_equal(mkdir(name, 0755), 0);
+		(void)snprintf(name, sizeof(name), "d%d/file", i);
+		put_file(name, "text");
+	}
+	/* So few that most of the directories are closed at the end. */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &lim), 0);
+	few.rlim_max = lim.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	recorder_init(&rec);
+	job_set(&j, "list-threads", "0");
+	assert_int_equal(job_run(&j, &rec), ERR_OK);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	shell("for d in d*; do mv $d old-$d; mkdir $d; "
+	      "ln old-$d/file $d/file; done");
+	for (size_t i = 0; i < rec.n; i++) {
+		struct reader *r = rec.v[i].reader;
+		struct entry e = rec.v[i].e;
+
+		if (r != NULL && r->ops->open(r, &e, &err) == ERR_NOTFOUND)
+			n_gone++;
+	}
+	assert_true(n_gone > DIRS / 2 && n_gone <= DIRS);
+	job_end(&j, &rec);
+}
+
 /* ---- deep trees ---- */
 
 static void
@@ -543,6 +591,7 @@ main(void)
 		IN_TOP(regions_tell_holes),
 		IN_TOP(readers_notice_changes),
 		IN_MEMORY(readers_outlive_the_walk),
+		IN_TOP(replaced_directories_are_noticed),
 		IN_TOP(paths_longer_than_path_max),
 	};
 
