@@ -85,8 +85,8 @@ struct reader_ops {
 	 */
 	enum err (*open)(struct reader *r, struct entry *e, struct error *err);
 	/* Up to len bytes at off; *got < len only at the end. */
-	enum err (*read)(struct reader *r, uint64_t off, void *data,
-		size_t len, size_t *got, struct error *err);
+	enum err (*read)(struct reader *r, uint64_t off, void *data, size_t len,
+		size_t *got, struct error *err);
 	/* What lies at off and how far it goes, within [0, size); NULL: all
 	 * is data. */
 	enum err (*region)(struct reader *r, uint64_t off, uint64_t size,
@@ -147,8 +147,8 @@ struct sink_ops {
 
 	/* The content of a small entry of the previous snapshot, appended to
 	 * out; *found false where there is none. */
-	enum err (*previous)(struct sink *s, struct bytes key,
-		struct buf *out, bool *found, struct error *err);
+	enum err (*previous)(struct sink *s, struct bytes key, struct buf *out,
+		bool *found, struct error *err);
 
 	/* key could not be read: it is noted and the run goes on. */
 	void (*problem)(struct sink *s, struct bytes key,
@@ -181,8 +181,8 @@ struct source_ops {
 	/* The names of what is protected, as the snapshot lists them
 	 * ("files:/etc"); added to out. */
 	enum err (*describe)(struct source *src,
-		enum err (*name)(void *arg, const char *name,
-			struct error *err),
+		enum err (
+			*name)(void *arg, const char *name, struct error *err),
 		void *arg, struct error *err);
 	enum err (*capture)(struct source *src, struct sink *sink,
 		struct error *err);
