@@ -1,0 +1,471 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sections 1 to 7 of docs/format.md: objects, keys, packs, index, snapshots.
+
+The sections below carry the numbers of that page.
+"""
+import collections
+import os
+import time
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from argon2id import argon2id
+from blake3 import blake3, derive_key, keyed
+
+TAG = 16
+MIB = 1 << 20
+DATA, NODE = 1, 2
+RAW, ZSTD = 0, 1
+
+
+class Damage(Exception):
+    """The repository does not say what the format demands."""
+
+
+def demand(condition, what):
+    if not condition:
+        raise Damage(what)
+
+
+# 1. Conventions
+
+class Cursor:
+    """Takes values from the front of some bytes."""
+
+    def __init__(self, data, what):
+        self.data = data
+        self.at = 0
+        self.what = what
+
+    def more(self):
+        return self.at < len(self.data)
+
+    def take(self, length):
+        demand(length <= len(self.data) - self.at, self.what + ": cut short")
+        self.at += length
+        return self.data[self.at - length:self.at]
+
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
+    def end(self):
+        demand(not self.more(), self.what + ": something follows its end")
+
+    def number(self, length):
+        return int.from_bytes(self.take(length), "little")
+
+    def u8(self):
+        return self.number(1)
+
+    def u16(self):
+        return self.number(2)
+
+    def u32(self):
+        return self.number(4)
+
+    def varint(self):
+        value = 0
+        for shift in range(0, 70, 7):
+            byte = self.u8()
+            value |= (byte & 127) << shift
+            if byte < 128:
+                demand(byte or shift == 0, self.what + ": a padded varint")
+                demand(value < 1 << 64, self.what + ": a varint too large")
+                return value
+        raise Damage(self.what + ": a varint too long")
+
+    def svarint(self):
+        value = self.varint()
+        return value >> 1 ^ -(value & 1)
+
+    def bytes(self):
+        return self.take(self.varint())
+
+    def time_ns(self):
+        seconds = self.svarint()
+        nanoseconds = self.varint()
+        demand(nanoseconds < 10**9, self.what + ": nanoseconds")
+        return seconds * 10**9 + nanoseconds
+
+    def tlv(self):
+        """The (tag, Cursor over the value) of a TLV list."""
+        while self.more():
+            tag = self.u8()
+            yield tag, Cursor(self.bytes(), "%s, tag %d" % (self.what, tag))
+
+
+def unseal(key, number, aad, sealed, what):
+    nonce = bytes(4) + number.to_bytes(8, "big")
+    try:
+        return AESGCM(key).decrypt(nonce, sealed, aad)
+    except InvalidTag:
+        raise Damage(what + ": does not authenticate") from None
+
+
+def unpack(codec, stored, plain, what):
+    """C of section 5: the plain bytes of a record."""
+    demand(codec in (RAW, ZSTD), what + ": codec")
+    if codec == ZSTD:
+        try:
+            stored = zstandard.ZstdDecompressor().decompress(
+                stored, max_output_size=plain, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise Damage("%s: %s" % (what, error)) from None
+    demand(len(stored) == plain, what + ": length")
+    return stored
+
+
+# 3. config
+
+class Config:
+    def __init__(self, data):
+        c = Cursor(data, "config")
+        demand(len(data) == 96, "config: length")
+        demand(c.take(8) == b"cofferCF", "config: magic")
+        demand(c.u16() == 1, "config: a version that this page is not about")
+        demand(c.u16() == 1, "config: suite")
+        demand(c.u32() == 0, "config: features")
+        c.u32()
+        self.repository = c.take(16)
+        self.chunker = c.u32(), c.u32(), c.u32()
+        self.pack_target = c.u32()
+        c.take(12)
+        self.signed = data[:64]
+        self.mac = c.take(32)
+        _, target, largest = self.chunker
+        demand(target and target & target - 1 == 0, "config: chunk target")
+        demand(largest <= 8 * MIB, "config: chunk maximum")
+
+    def check(self, keys):
+        key = derive_key("coffer 1 config", keys.structure)
+        demand(keyed(key, self.signed) == self.mac, "config: MAC")
+
+
+# 4. Keys
+
+class Keys:
+    """One key set, and what is derived from it."""
+
+    def __init__(self, plain, role):
+        self.structure = self.id = None
+        self.epochs = {}
+        for tag, c in Cursor(plain, "key set").tlv():
+            if tag == 1:
+                self.structure = c.take(32)
+            elif tag == 2:
+                self.id = c.take(32)
+            elif tag == 3:
+                self.add_epoch(c)
+            else:
+                continue
+            c.end()
+        demand(self.structure and self.id and self.epochs, "key set: lacks")
+        demand(role in (1, 2), "this key does not open contents")
+        demand(all(s for _, s in self.epochs.values()), "key set: secrets")
+        self.names = {DATA: derive_key("coffer 1 data id", self.id),
+                      NODE: derive_key("coffer 1 node id", self.id)}
+
+    def add_epoch(self, c):
+        number = c.u32()
+        public = c.take(32)
+        secret = None
+        if c.more():
+            secret = x25519.X25519PrivateKey.from_private_bytes(c.take(32))
+            same = secret.public_key().public_bytes(Encoding.Raw,
+                                                    PublicFormat.Raw)
+            demand(same == public, "key set: the halves of an epoch's key")
+        demand(number not in self.epochs, "key set: an epoch twice")
+        self.epochs[number] = public, secret
+
+    def name(self, kind, content):
+        return keyed(self.names[kind], content)
+
+    def open_box(self, data, magic, context, name, what):
+        """Section 6: a box."""
+        c = Cursor(data, what)
+        demand(c.take(8) == magic, what + ": magic")
+        demand(c.u16() == 1, what + ": version")
+        c.take(6)
+        key = derive_key(context, self.structure + c.take(32))
+        return Cursor(unseal(key, 0, data[:48] + name, c.rest(), what), what)
+
+
+def open_key(data, name, repository, passphrase):
+    """The key set, or None if the object is not meant for us."""
+    demand(blake3(data)[:8].hex() == name, "keys/%s: name" % name)
+    c = Cursor(data, "keys/" + name)
+    demand(c.take(8) == b"cofferKY", c.what + ": magic")
+    demand(c.u16() == 1, c.what + ": version")
+    role = c.u8()
+    wrap = c.u8()
+    passes, memory_kib = c.u32(), c.u32()
+    salt = c.take(16)
+    if c.take(16) != repository or wrap != 1:
+        return None
+    c.take(8)
+    length = c.u32()
+    sealed = c.take(length)
+    c.end()
+    secret = argon2id(passphrase, salt, passes, memory_kib, 32)
+    key = derive_key("coffer 1 key wrap", secret)
+    try:
+        plain = unseal(key, 0, data[:64], sealed, c.what)
+    except Damage:
+        return None
+    return Keys(plain, role)
+
+
+# 5. Packs
+
+Record = collections.namedtuple(
+    "Record", "type codec envelope number stored plain head id offset")
+
+
+def read_records(c):
+    """The list of records, in a pack's table and in the index."""
+    records = []
+    offset = 48
+    for _ in range(c.varint()):
+        r = Record(c.u8(), c.u8(), c.varint(), c.varint(), c.varint(),
+                   c.varint(), c.varint(), c.take(32), offset)
+        demand(r.type in (DATA, NODE), c.what + ": type of a record")
+        demand(max(r.plain, r.head) <= 16 * MIB, c.what + ": lengths")
+        demand(r.type == NODE or r.head == 0, c.what + ": a head on data")
+        tags = TAG if r.type == DATA else 2 * TAG
+        whole = r.plain + r.head + tags
+        demand(r.stored == whole if r.codec == RAW
+               else r.head + tags < r.stored < whole,
+               c.what + ": stored length")
+        records.append(r)
+        offset += r.stored
+    demand(len(records) <= 65536, c.what + ": too many records")
+    return records
+
+
+class Pack:
+    def __init__(self, data, name, keys):
+        self.name = name
+        self.what = "pack " + name
+        self.data = data
+        self.keys = keys
+        demand(blake3(data).hex() == name, self.what + ": name")
+        demand(len(data) <= 128 * MIB, self.what + ": too long")
+        demand(len(data) % 4096 == 0, self.what + ": length")
+        c = Cursor(data, self.what)
+        demand(c.take(8) == b"cofferPK", self.what + ": magic")
+        demand(c.u16() == 1, self.what + ": version")
+        self.kind = c.u8()
+        demand(self.kind in (DATA, NODE), self.what + ": kind")
+        c.u8()
+        # Of each envelope: epoch and epk.  The first is the pack's own.
+        self.envelopes = [(c.u32(), c.take(32))]
+        self.content_keys = {}
+        self.read_table()
+
+    def read_table(self):
+        end = len(self.data) - 16
+        trailer = Cursor(self.data[end:], self.what)
+        length = trailer.u32()
+        trailer.u32()
+        demand(trailer.take(8) == b"cofferPE", self.what + ": trailer")
+        demand(length <= end - 48, self.what + ": length of its table")
+        key = derive_key("coffer 1 pack table",
+                         self.keys.structure + self.envelopes[0][1])
+        c = Cursor(unseal(key, 0, self.data[:48], self.data[end - length:end],
+                          self.what + ", table"), self.what + ", table")
+        self.envelopes += [(c.u32(), c.take(32)) for _ in range(c.varint())]
+        self.records = read_records(c)
+        demand(not any(c.rest()), c.what + ": padding")
+        for r in self.records:
+            demand(r.type == self.kind, c.what + ": a record of other type")
+        records_end = 48 + sum(r.stored for r in self.records)
+        demand(records_end == end - length, c.what + ": a gap")
+
+    def content_key(self, envelope):
+        if envelope not in self.content_keys:
+            epoch, epk = self.envelopes[envelope]
+            demand(epoch in self.keys.epochs, self.what + ": epoch")
+            public, secret = self.keys.epochs[epoch]
+            peer = x25519.X25519PublicKey.from_public_bytes(epk)
+            self.content_keys[envelope] = derive_key(
+                "coffer 1 pack data", secret.exchange(peer) + epk + public)
+        return self.content_keys[envelope]
+
+    def refs_key(self, envelope):
+        return derive_key("coffer 1 pack refs",
+                          self.keys.structure + self.envelopes[envelope][1])
+
+    def open(self, r):
+        """The head and the plain bytes of a record; the head of data is
+        empty."""
+        what = "%s, record at %d" % (self.what, r.offset)
+        demand(r.envelope < len(self.envelopes), what + ": envelope")
+        stored = self.data[r.offset:r.offset + r.stored]
+        aad = (bytes([r.type, r.codec]) + r.plain.to_bytes(4, "little")
+               + r.head.to_bytes(4, "little") + r.id)
+        head = b""
+        if r.type == NODE:
+            head = unseal(self.refs_key(r.envelope), r.number, aad,
+                          stored[:r.head + TAG], what + ", head")
+            stored = stored[r.head + TAG:]
+        c = unseal(self.content_key(r.envelope), r.number, aad, stored, what)
+        plain = unpack(r.codec, c, r.plain, what)
+        demand(self.keys.name(r.type, head + plain) == r.id, what + ": id")
+        return head, plain
+
+
+# 2. Objects, and 6. Index
+
+class Repository:
+    PACKS_KEPT = 4
+    CHUNKS_KEPT = 32
+
+    def __init__(self, path, passphrase):
+        self.path = os.fsencode(path)
+        config = Config(self.object("config"))
+        self.keys = self.find_key(config.repository, passphrase)
+        config.check(self.keys)
+        self.packs = {}
+        self.chunks = {}
+        self.places = {}
+        self.pack_lists = {}
+        self.read_index()
+
+    def object(self, name):
+        with open(os.path.join(self.path, name.encode()), "rb") as file:
+            return file.read()
+
+    def names(self, prefix):
+        """The objects below prefix, in the order of their names."""
+        top = os.path.join(self.path, prefix.encode())
+        found = []
+        for folder, _, files in os.walk(top):
+            for name in files:
+                full = os.path.join(folder, name)
+                found.append(os.path.relpath(full, self.path).decode())
+        return sorted(found)
+
+    def find_key(self, repository, passphrase):
+        for name in self.names("keys"):
+            keys = open_key(self.object(name), name.split("/")[1], repository,
+                            passphrase)
+            if keys:
+                return keys
+        raise Damage("no key of this repository opens with this passphrase")
+
+    def read_index(self):
+        replaced = set()
+        segments = {}
+        for name in self.names("index"):
+            _, level, digest = name.split("/")
+            data = self.object(name)
+            demand(blake3(data).hex() == digest, name + ": name")
+            c = self.keys.open_box(data, b"cofferIX", "coffer 1 box index",
+                                   b"", name)
+            for _ in range(c.varint()):
+                replaced.add("index/%d/%s" % (c.u8(), c.take(32).hex()))
+            segments[name] = c
+        for name in segments.keys() - replaced:
+            self.read_segment(segments[name])
+
+    def read_segment(self, c):
+        for _ in range(c.varint()):
+            pack = c.take(32).hex()
+            size = c.varint()
+            records = read_records(c)
+            self.pack_lists[pack] = size, records
+            for r in records:
+                self.places[r.type, r.id] = pack, r
+        c.end()
+
+    def pack(self, name):
+        """A pack of which the index tells, read whole and kept a while."""
+        if name not in self.packs:
+            if len(self.packs) == self.PACKS_KEPT:
+                self.packs.pop(next(iter(self.packs)))
+            pack = Pack(self.object("packs/%s/%s" % (name[:2], name)), name,
+                        self.keys)
+            listed = self.pack_lists.get(name)
+            demand(listed in (None, (len(pack.data), pack.records)),
+                   "pack %s: the index tells otherwise" % name)
+            self.packs[name] = pack
+        return self.packs[name]
+
+    def chunk(self, kind, digest):
+        """The (head, plain bytes) of a chunk."""
+        if (kind, digest) not in self.chunks:
+            demand((kind, digest) in self.places,
+                   "chunk %s: is in no pack" % digest.hex())
+            if len(self.chunks) == self.CHUNKS_KEPT:
+                self.chunks.pop(next(iter(self.chunks)))
+            name, r = self.places[kind, digest]
+            self.chunks[kind, digest] = self.pack(name).open(r)
+        return self.chunks[kind, digest]
+
+    def snapshots(self):
+        """All snapshots, the oldest first."""
+        found = [Snapshot(self, name) for name in self.names("snapshots")
+                 if self.object(name) != b"FENCED"]
+        return sorted(found, key=lambda s: (s.begin, s.id))
+
+    def snapshot(self, wanted):
+        fits = [s for s in self.snapshots()
+                if wanted == "latest" or s.id.startswith(wanted)]
+        demand(fits, "no such snapshot")
+        demand(wanted == "latest" or len(fits) == 1, "which snapshot?")
+        return fits[-1]
+
+    def sessions(self):
+        """The sessions that began, opened to prove that they can be."""
+        names = [n for n in self.names("sessions") if n.endswith(".start")]
+        for name in names:
+            c = self.keys.open_box(self.object(name), b"cofferSS",
+                                   "coffer 1 box session", name.encode(), name)
+            fields = dict(c.tlv())
+            demand(1 in fields and 4 in fields, name + ": fields")
+        return names
+
+
+# 7. Snapshots
+
+class Snapshot:
+    def __init__(self, repository, name):
+        self.id = name.split("/")[2]
+        self.root = self.parent = None
+        self.texts = collections.defaultdict(list)
+        self.begin = self.end = self.flags = 0
+        self.figures = []
+        c = repository.keys.open_box(
+            repository.object(name), b"cofferSN", "coffer 1 box snapshot",
+            name.encode(), name)
+        for tag, value in c.tlv():
+            self.field(tag, value)
+        demand(self.root, name + ": no root")
+
+    def field(self, tag, c):
+        if tag == 1:
+            self.root = c.take(32)
+        elif tag == 2:
+            self.begin = c.time_ns()
+        elif tag == 3:
+            self.end = c.time_ns()
+        elif tag == 9:
+            self.parent = c.take(16)
+        elif tag == 10:
+            while c.more():
+                self.figures.append(c.varint())
+        elif tag == 11:
+            self.flags = c.varint()
+        else:
+            self.texts[tag].append(c.rest().decode(errors="replace"))
+        c.end()
+
+    def __str__(self):
+        begin = time.gmtime(self.begin // 10**9)
+        return " ".join([self.id, time.strftime("%Y-%m-%dT%H:%M:%SZ", begin),
+                         *self.texts[4], *self.texts[7],
+                         *("#" + tag for tag in self.texts[8])])
