@@ -3,9 +3,9 @@
  * index: which chunks the repository has, and where.
  *
  * The truth is the index segments in the store.  The index keeps a local copy
- * of them as sorted runs, memory-mapped files of blocks that are each
- * authenticated, with a filter in front (repo/catalog.h, repo/run.h): a lookup
- * costs a filter probe where the chunk is new and one block where it is not.
+ * of them as sorted runs, files of pages that are each authenticated, with a
+ * filter in front (repo/catalog.h, repo/run.h): a lookup costs a filter probe
+ * where the chunk is new and one page where it is not.
  * The local copy belongs to one machine; it is rebuilt when it is missing,
  * damaged or too new, and may be deleted at any time.  Several processes may
  * share it: a run, once named, never changes.
@@ -14,8 +14,9 @@
  * goes to a run when the segment is published.
  *
  * Any number of threads may look up and add at the same time.  Memory: the
- * records added since the last publication, plus what the kernel keeps of the
- * mapped runs.
+ * records added since the last publication, and the filters and tables of
+ * packs that lookups touched, about 2 bytes for each chunk there is, which
+ * the kernel may take back.
  */
 #ifndef REPO_INDEX_H
 #define REPO_INDEX_H

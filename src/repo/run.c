@@ -2,6 +2,9 @@
 /*
  * run: lookups in the mapped file.
  *
+ * Pages of records are read, not mapped: lookups touch all of them sooner or
+ * later, and what they touched would count as memory of this process.
+ *
  * A lookup reads one block of the filter; where that lets it through, the
  * fences lead to the one page (rarely two) that can hold the id.  Ids are
  * uniform, so the search in the fences starts at the place where the id would
@@ -45,20 +48,40 @@ set_bad(struct run *r, struct error *err)
 	return err_set(err, ERR_CORRUPT, "index cache: run %s is damaged", hex);
 }
 
-/* The page if it is genuine, else NULL. */
-static const uint8_t *
-page_at(struct run *r, uint64_t no)
+/* Whether the page is genuine, or was when it was first touched. */
+static bool
+pass(struct run *r, uint64_t no, const uint8_t *page)
 {
-	const uint8_t *page = r->map + no * RUN_PAGE;
 	_Atomic uint64_t *word = &r->passed[no / 64];
 	uint64_t bit = (uint64_t)1 << no % 64;
 
 	if ((atomic_load_explicit(word, memory_order_relaxed) & bit) != 0)
-		return page;
+		return true;
 	if (!run_page_check(&r->key, no, page))
-		return NULL;
+		return false;
 	atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
-	return page;
+	return true;
+}
+
+/* The page of a table other than the records if it is genuine, else NULL. */
+static const uint8_t *
+page_at(struct run *r, uint64_t no)
+{
+	const uint8_t *page = r->map + no * RUN_PAGE;
+
+	return pass(r, no, page) ? page : NULL;
+}
+
+/* A page of records; false where it is not genuine, or cannot be read. */
+static bool
+read_page(struct run *r, uint64_t no, uint8_t page[RUN_PAGE])
+{
+	struct error why = ERROR_INIT;
+	size_t got;
+
+	return fsx_pread(r->fd, page, RUN_PAGE, no * RUN_PAGE, &got,
+		       "index cache", &why) == ERR_OK &&
+	       got == RUN_PAGE && pass(r, no, page);
 }
 
 /* Item i of a table, in its page. */
@@ -71,25 +94,40 @@ item_at(struct run *r, enum run_table t, uint64_t i)
 	return page != NULL ? page + i % per * run_item_len[t] : NULL;
 }
 
+/* The file must end where the header says. */
 static enum err
-map_file(struct run *r, struct error *err)
+read_header(struct run *r, struct error *err)
 {
+	uint8_t page[RUN_PAGE];
 	struct stat st;
-	void *map;
+	size_t got;
+	enum err rc;
 
 	if (fstat(r->fd, &st) != 0)
 		return err_sys(err, errno, "index cache: status of a run");
-	if (st.st_size < RUN_PAGE || (uint64_t)st.st_size > SIZE_MAX)
+	rc = fsx_pread(r->fd, page, RUN_PAGE, 0, &got, "index cache", err);
+	if (rc != ERR_OK)
+		return rc;
+	if (got < RUN_PAGE || !run_page_check(&r->key, 0, page) ||
+		!run_header_get(&r->layout, page) ||
+		(uint64_t)st.st_size != r->layout.n_pages * RUN_PAGE)
 		return set_bad(r, err);
-	r->map_len = (size_t)st.st_size;
-	map = mmap(NULL, r->map_len, PROT_READ, MAP_SHARED, r->fd, 0);
-	if (map == MAP_FAILED) {
-		r->map_len = 0;
+	return ERR_OK;
+}
+
+/* Map all but the records, which stand at the end. */
+static enum err
+map_tables(struct run *r, struct error *err)
+{
+	size_t len = r->layout.first[RUN_RECORDS] * RUN_PAGE;
+	void *map = mmap(NULL, len, PROT_READ, MAP_SHARED, r->fd, 0);
+
+	if (map == MAP_FAILED)
 		return err_sys(err, errno, "index cache: map a run");
-	}
 	r->map = map;
+	r->map_len = len;
 	/* Advice only: read-ahead would fetch pages that no lookup wants. */
-	(void)madvise(map, r->map_len, MADV_RANDOM);
+	(void)madvise(map, len, MADV_RANDOM);
 	return ERR_OK;
 }
 
@@ -108,16 +146,11 @@ run_open(struct run **out, int fd, const struct uid *uid,
 	r->fd = fd;
 	r->uid = *uid;
 	run_key(&r->key, structure, uid);
-	rc = map_file(r, err);
+	rc = read_header(r, err);
+	if (rc == ERR_OK)
+		rc = map_tables(r, err);
 	if (rc != ERR_OK)
 		goto out;
-	if (!run_page_check(&r->key, 0, r->map) ||
-		!run_header_get(&r->layout, r->map) ||
-		r->map_len / RUN_PAGE != r->layout.n_pages ||
-		r->map_len % RUN_PAGE != 0) {
-		rc = set_bad(r, err);
-		goto out;
-	}
 	r->passed = calloc(r->layout.n_pages / 64 + 1, sizeof(*r->passed));
 	if (r->passed == NULL)
 		rc = err_set(err, ERR_NOMEM, "no memory for a run");
@@ -247,12 +280,14 @@ records_of_page(const struct run *r, uint64_t page)
 }
 
 /*
- * *out is the record of id, or NULL; false where a page did not pass.  The
+ * *out is the record of id, or NULL; false where a page did not pass.  page
+ * is room for the page that it is in.  The
  * page before the first fence that is not below may hold the id, and so may
  * each page whose fence has the same eight bytes.
  */
 static bool
-search(struct run *r, const struct id *id, uint64_t prefix, const uint8_t **out)
+search(struct run *r, const struct id *id, uint64_t prefix,
+	uint8_t page[RUN_PAGE], const uint8_t **out)
 {
 	uint64_t n = r->layout.n[RUN_FENCES], below, fence = 0;
 
@@ -266,10 +301,9 @@ search(struct run *r, const struct id *id, uint64_t prefix, const uint8_t **out)
 			return false;
 		if (p >= below && fence > prefix)
 			return true;
-		at = page_at(r, r->layout.first[RUN_RECORDS] + p);
-		if (at == NULL)
+		if (!read_page(r, r->layout.first[RUN_RECORDS] + p, page))
 			return false;
-		at = page_search(at, records_of_page(r, p), id);
+		at = page_search(page, records_of_page(r, p), id);
 		if (at == NULL)
 			continue;
 		if (memcmp(at, id->b, ID_LEN) == 0)
@@ -296,6 +330,7 @@ run_find(struct run *r, const struct id *id, const struct filter_key *key,
 {
 	uint64_t block = filter_place(key, r->layout.n[RUN_FILTER]);
 	const uint8_t *at = item_at(r, RUN_FILTER, block);
+	uint8_t page[RUN_PAGE];
 	struct run_item item;
 	struct run_pack pack;
 	enum err rc;
@@ -306,7 +341,7 @@ run_find(struct run *r, const struct id *id, const struct filter_key *key,
 		*found = false;
 		return ERR_OK;
 	}
-	if (!search(r, id, key->prefix, &at))
+	if (!search(r, id, key->prefix, page, &at))
 		return set_bad(r, err);
 	if (at == NULL) {
 		*found = false;

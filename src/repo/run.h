@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run: an immutable sorted file of the local cache (repo/run_format.h), read
- * through a memory mapping.
+ * run: an immutable sorted file of the local cache (repo/run_format.h).  Its
+ * records are read page by page; all else is mapped.
  *
  *   run_writer.h makes the file -> run_open -> run_find ... -> run_unref
  *
