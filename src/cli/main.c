@@ -89,6 +89,7 @@ main(int argc, char **argv)
 	int status;
 	enum err rc;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet */
 	(void)setlocale(LC_CTYPE, "");
 	catch_signals();
 	(void)fsx_raise_nofile();
