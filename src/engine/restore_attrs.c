@@ -168,9 +168,9 @@ set_time(struct restoring *r, const struct attrs *a, const struct spot *at,
 	return rc == 0 ? ERR_OK : failed(r, REFUSED_TIME, err);
 }
 
-static enum err
-set_flags(struct restoring *r, const struct attrs *a, const struct spot *at,
-	const struct have *have, struct error *err)
+enum err
+restore_attrs_flags(struct restoring *r, const struct attrs *a,
+	const struct spot *at, const struct have *have, struct error *err)
 {
 	unsigned flags = 0, want;
 
@@ -198,8 +198,6 @@ restore_attrs_set(struct restoring *r, const struct attrs *a,
 		rc = set_mode(r, a, at, &now, err);
 	if (rc == ERR_OK)
 		rc = set_time(r, a, at, err);
-	if (rc == ERR_OK)
-		rc = set_flags(r, a, at, &now, err);
 	return rc;
 }
 

@@ -52,8 +52,12 @@ void restore_attrs_of(struct restoring *r, const struct entry *e,
 
 struct have restore_attrs_have(const struct stat *st);
 
-/* A failure that is none of the refusals. */
+/* All but the flags.  A failure that is none of the refusals. */
 enum err restore_attrs_set(struct restoring *r, const struct attrs *a,
+	const struct spot *at, const struct have *have,
+	struct error *err) MUST_CHECK;
+/* The flags, after which it cannot even be renamed. */
+enum err restore_attrs_flags(struct restoring *r, const struct attrs *a,
 	const struct spot *at, const struct have *have,
 	struct error *err) MUST_CHECK;
 

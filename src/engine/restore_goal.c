@@ -377,6 +377,8 @@ complete(struct goal *g, const struct have *have, int dirfd, struct error *err)
 	rc = restore_attrs_set(g->run, &g->attrs, &at, have, err);
 	if (rc == ERR_OK && g->temp)
 		rc = rename_into_place(g, dirfd, err);
+	if (rc == ERR_OK)
+		rc = restore_attrs_flags(g->run, &g->attrs, &at, have, err);
 	return rc;
 }
 

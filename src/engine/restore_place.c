@@ -386,8 +386,6 @@ put_back(struct restoring *r, const struct rdir *d, int fd)
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		d->found.st_mtim };
 
-	if (d->fresh || r->conf->dry_run)
-		return;
 	if ((d->found.st_mode & 0700) != 0700)
 		(void)fchmod(fd, d->found.st_mode & 07777);
 	if (r->pass == PASS_LINKS)
@@ -412,7 +410,9 @@ finish_dir(struct restoring *r, struct rdir *d, int fd, struct error *err)
 	have.clean = d->fresh;
 	if (!d->attrs->has_flags)
 		restore_attrs_lock(fd, d->found_flags);
-	return restore_attrs_set(r, d->attrs, &at, &have, err);
+	if (restore_attrs_set(r, d->attrs, &at, &have, err) != ERR_OK)
+		return err->code;
+	return restore_attrs_flags(r, d->attrs, &at, &have, err);
 }
 
 void
@@ -423,6 +423,9 @@ restore_place_dir_done(void *arg, struct rdir *d)
 	int fd;
 	enum err rc;
 
+	/* Nothing to do; one that was removed is not even there. */
+	if (d->put_back && (d->fresh || r->conf->dry_run))
+		return;
 	rc = restore_dirs_pin(d, &fd, &why);
 	if (rc == ERR_OK) {
 		rc = finish_dir(r, d, fd, &why);
