@@ -5,13 +5,19 @@
  * Everything is written relative to directory descriptors that were opened
  * below the target without following links (openat2, RESOLVE_BENEATH and
  * RESOLVE_NO_SYMLINKS), so that no snapshot, however it was made, writes
- * outside of it.  A file is written under a temporary name and renamed when it
- * is whole and has its attributes, except where only blocks of an existing one
- * are replaced (delta).  A killed restore is run again: what is there and right
- * is left alone.
+ * outside of it.  Nothing that is half-made looks finished (restore_goal.c),
+ * so a killed restore is run again: with if-changed what is there and right is
+ * left alone, with always it is made again (restore_place.h).
+ *
+ * What was backed up is made as it was, with --delete exactly so.  The
+ * directories above it only lead there: where they exist they are neither
+ * changed nor replaced, and nothing in them is deleted.  Which they are is
+ * known from the snapshot's "files:" sources; where it has none, nothing is
+ * deleted.
  *
  * Workers take a chunk each and write all pieces of it.  Memory: workers *
- * (2 * chunk max) + RESTORE_OPEN_CHUNKS plans; see the man page.
+ * (4 * chunk max) + RESTORE_PLAN_WEIGHT + (workers + 2) * RESTORE_GROUP_WEIGHT
+ * + a node per level; it grows neither with entries nor with files.
  */
 #ifndef ENGINE_RESTORE_H
 #define ENGINE_RESTORE_H

@@ -310,7 +310,7 @@ look_dir(struct restoring *r, struct rdir *d, int parent, bool guard, int *fd,
 static bool
 gets_attrs(const struct restoring *r, const struct rdir *d, bool guard)
 {
-	if (r->pass != PASS_MAKE || d->attrs == NULL)
+	if (only_looks(r) || d->attrs == NULL)
 		return false;
 	return d->fresh || (!guard && r->conf->overwrite < OVERWRITE_IF_NEWER);
 }

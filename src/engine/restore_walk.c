@@ -251,6 +251,14 @@ tell(struct walk *w, struct bytes key, const struct error *why)
 	restoring_problem_key(w->run, key, why);
 }
 
+/* What is wrong with the snapshot, which each pass meets again. */
+static void
+tell_once(struct walk *w, struct bytes key, const struct error *why)
+{
+	if (w->run->pass == PASS_MAKE)
+		tell(w, key, why);
+}
+
 static enum err
 visit_root(struct walk *w, struct bytes key, struct error *err)
 {
@@ -261,7 +269,7 @@ visit_root(struct walk *w, struct bytes key, struct error *err)
 	if (w->entry.type != ENTRY_DIR) {
 		(void)err_set(&why, ERR_CORRUPT,
 			"is no directory, though it stands for one");
-		tell(w, key, &why);
+		tell_once(w, key, &why);
 		return ERR_OK;
 	}
 	r->report->progress->items_done += r->pass == PASS_MAKE;
@@ -483,7 +491,7 @@ visit_key(struct walk *w, const struct item *item, struct error *err)
 		pop(w);
 	if (entry_decode(&w->entry, item->val.data, item->val.len, item->refs,
 		    item->n_refs, &why) != ERR_OK) {
-		tell(w, key, &why);
+		tell_once(w, key, &why);
 		return remember(w, key, BELOW_SKIPPED, err);
 	}
 	is_dir = w->entry.type == ENTRY_DIR;
@@ -514,7 +522,7 @@ visit(struct walk *w, const struct item *item, struct error *err)
 	w->met++;
 	if (check_key(w, item->key, &why) == ERR_OK)
 		return visit_key(w, item, err);
-	tell(w, item->key, &why);
+	tell_once(w, item->key, &why);
 	/* One message for all that lies there. */
 	return w->any && w->below == BELOW_OTHER &&
 			       key_below(item->key.data, item->key.len,

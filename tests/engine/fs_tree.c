@@ -596,14 +596,17 @@ same_stat(struct compare *c, const char *name, const struct stat *a,
 		bits = 01777;
 	if ((c->leave_out & FS_NO_OWNER) != 0 && dir)
 		bits = 05777; /* set-group-ID of a group that is not ours */
+	if (dir && (c->leave_out & FS_NO_DIRS) != 0)
+		bits = 0;
 	if (((a->st_mode ^ b->st_mode) & bits) != 0)
 		return differ(c, name, "other mode");
+	if (dir && (c->leave_out & FS_NO_DIRS) != 0)
+		return true;
 	if ((c->leave_out & FS_NO_OWNER) == 0 &&
 		(a->st_uid != b->st_uid || a->st_gid != b->st_gid))
 		return differ(c, name, "other owner");
-	if ((!dir || (c->leave_out & FS_NO_DIR_TIMES) == 0) &&
-		(a->st_mtim.tv_sec != b->st_mtim.tv_sec ||
-			a->st_mtim.tv_nsec != b->st_mtim.tv_nsec))
+	if ((a->st_mtim.tv_sec != b->st_mtim.tv_sec ||
+		    a->st_mtim.tv_nsec != b->st_mtim.tv_nsec))
 		return differ(c, name, "other mtime");
 	if (!dir && a->st_size != b->st_size)
 		return differ(c, name, "other size");
@@ -630,7 +633,8 @@ compare_one(struct compare *c, int a, int b, const char *name)
 		return differ(c, name, "is missing");
 	if (!same_stat(c, name, &x, &y))
 		return false;
-	if (!same_xattrs(c, a, b, name))
+	if ((!S_ISDIR(x.st_mode) || (c->leave_out & FS_NO_DIRS) == 0) &&
+		!same_xattrs(c, a, b, name))
 		return differ(c, name, "other extended attributes");
 	if ((S_ISREG(x.st_mode) || S_ISDIR(x.st_mode)) &&
 		(c->leave_out & FS_NO_TRUSTED) == 0 &&

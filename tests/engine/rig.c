@@ -24,6 +24,8 @@ on_problem(void *arg, struct bytes key, const struct error *why)
 			w->problem[i] = '/';
 	(void)snprintf(w->problem + len, sizeof(w->problem) - len, ": %s",
 		why->msg);
+	if (getenv("RIG_SHOW") != NULL)
+		print_message("%s\n", w->problem);
 }
 
 static void
