@@ -68,6 +68,7 @@ print_change(struct differing *d, char letter, struct bytes key,
 	const struct entry *a, const struct entry *b)
 {
 	struct buf name = BUF_INIT(NAME_ROOM);
+	const struct entry *shown = b != NULL ? b : a;
 	char text[2] = { letter, '\0' };
 	struct jsonl *j;
 
@@ -75,8 +76,7 @@ print_change(struct differing *d, char letter, struct bytes key,
 		j = jsonl_new("change");
 		jsonl_str(j, "modifier", text);
 		jsonl_path(j, "path", key);
-		jsonl_str(j, "kind",
-			entry_type_name(b != NULL ? b->type : a->type));
+		jsonl_str(j, "kind", entry_type_name(shown->type));
 		if (a != NULL)
 			jsonl_uint(j, "size_before", a->size);
 		if (b != NULL)

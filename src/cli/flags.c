@@ -118,8 +118,11 @@ parse_with(struct cli *c, struct table *t, int argc, char **argv, int *rest,
 
 	optind = 0;
 	opterr = 0;
-	while (rc == ERR_OK && (code = getopt_long(argc, argv, t->shorts,
-					t->longs, NULL)) != -1) {
+	while (rc == ERR_OK) {
+		/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet */
+		code = getopt_long(argc, argv, t->shorts, t->longs, NULL);
+		if (code == -1)
+			break;
 		if (code == '?' || code == ':')
 			rc = bad_flag(t, code, argv, err);
 		else

@@ -226,7 +226,7 @@ walk_all(struct walk *w, struct error *err)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	for (unsigned i = 0; i < w->c->crew.n; i++) {
 		team[i] = (struct walker){ { .run = walker_run }, w,
-			BUF_INIT(2 * CHUNK_MAX), 0 };
+			BUF_INIT((size_t)2 * CHUNK_MAX), 0 };
 		pool_submit(w->c->crew.pool, &team[i].job);
 	}
 	pool_drain(w->c->crew.pool);

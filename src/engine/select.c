@@ -32,7 +32,8 @@ passes(const struct snapshot *s, const struct snapshot_filter *f)
 {
 	if (f == NULL)
 		return true;
-	if (f->host != NULL && (s->host == NULL || strcmp(f->host, s->host)))
+	if (f->host != NULL &&
+		(s->host == NULL || strcmp(f->host, s->host) != 0))
 		return false;
 	for (size_t i = 0; i < f->tags.n; i++)
 		if (!strings_have(&s->tags, f->tags.v[i]))

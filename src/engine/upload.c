@@ -66,8 +66,10 @@ uploads_fini(struct uploads *u)
 		gate_wait(&u->flights[u->first].ticket.done);
 		u->first = (u->first + 1) % u->n_max;
 	}
-	while (u->live != NULL)
-		upload_free(u->live);
+	for (struct upload *up = u->live, *next; up != NULL; up = next) {
+		next = up->next;
+		upload_free(up);
+	}
 	free(u->flights);
 	u->flights = NULL;
 }

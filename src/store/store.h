@@ -85,8 +85,8 @@ enum err store_put(struct store *st, const char *name, const void *data,
 	size_t len, struct error *err) MUST_CHECK;
 
 /* Append the bytes [off, off + len) of name to out.  ERR_NOTFOUND. */
-enum err store_get(struct store *st, const char *name, uint64_t off,
-	size_t len, struct buf *out, struct error *err) MUST_CHECK;
+enum err store_get(struct store *st, const char *name, uint64_t off, size_t len,
+	struct buf *out, struct error *err) MUST_CHECK;
 
 /* Append the whole object to out; ERR_CORRUPT where it has more than max. */
 enum err store_get_all(struct store *st, const char *name, size_t max,

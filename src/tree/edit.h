@@ -14,9 +14,8 @@
 
 struct edit;
 
-enum err edit_open(struct edit **out, struct tree_io *io,
-	enum tree_kind kind, const struct id *old_root,
-	struct error *err) MUST_CHECK;
+enum err edit_open(struct edit **out, struct tree_io *io, enum tree_kind kind,
+	const struct id *old_root, struct error *err) MUST_CHECK;
 void edit_free(struct edit *e);
 
 /* Add the item, or put it in the place of the one with its key. */
