@@ -17,7 +17,7 @@ import stat
 import sys
 
 import tree
-from repository import Damage, Repository, demand
+from repository import DATA, Damage, Repository, demand
 
 NODE_TYPES = {tree.CHARACTER: stat.S_IFCHR, tree.BLOCK: stat.S_IFBLK,
               tree.FIFO: stat.S_IFIFO, tree.SOCKET: stat.S_IFSOCK}
@@ -122,30 +122,39 @@ class Restorer:
             self.attributes(where, entry)
 
 
+def verify_content(repository, entry):
+    """Whether the slices of an entry lie within chunks that are there."""
+    if entry.content and entry.content[0] in (tree.INLINE, tree.LINK):
+        return
+    for s in tree.content_slices(repository, entry) or ():
+        if s.chunk is not None:
+            place = repository.places.get((DATA, s.chunk))
+            demand(place and s.offset + s.length <= place[1].plain,
+                   entry.what + ": a slice of what is not there")
+
+
 def verify(repository):
     """Read everything that there is; what is wrong raises Damage."""
-    records = 0
     packs = repository.names("packs")
     demand({p.split("/")[2] for p in packs} >= repository.pack_lists.keys(),
            "a pack of which the index tells is missing")
+    records = 0
     for name in packs:
         prefix, digest = name.split("/")[1:]
         demand(prefix == digest[:2], name + ": lies in the wrong place")
         pack = repository.pack(digest)
         for r in pack.records:
             pack.open(r)
-            records += 1
-    sessions = repository.sessions()
+        records += len(pack.records)
     snapshots = repository.snapshots()
-    count = 0
+    entries = 0
     for snapshot in snapshots:
         for entry in tree.entries(repository, snapshot):
-            count += 1
-            if not entry.content or entry.content[0] in (tree.SLICES, tree.IN_EXTENTS):
-                for _ in tree.content_slices(repository, entry) or ():
-                    pass
+            verify_content(repository, entry)
+            entries += 1
     return ("%d packs, %d records, %d sessions, %d snapshots, %d entries"
-            % (len(packs), records, len(sessions), len(snapshots), count))
+            % (len(packs), records, len(repository.sessions()),
+               len(snapshots), entries))
 
 
 def main(arguments):
