@@ -49,17 +49,11 @@ def siphash24(key, data):
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 
-def size_of(level, item):
-    if level > 0:
-        return 64 + len(item.key)
-    return 32 + len(item.key) + len(item.value) + 32 * len(item.references)
-
-
-def ends(key, level, item, total):
+def ends(key, level, item, size, total):
     """Whether a node ends behind this item, total being the sum so far."""
     if total >= 128 << 10:
         return True
-    share = min(MASK, (1 << 64) // (32 << 10) * size_of(level, item))
+    share = min(MASK, (1 << 64) // (32 << 10) * size)
     return (total >= 8 << 10
             and siphash24(key, bytes([level]) + item.key) < share)
 
@@ -67,8 +61,11 @@ def ends(key, level, item, total):
 def check_node(key, node, last):
     total = 0
     for number, item in enumerate(node.items, 1):
-        total += size_of(node.level, item)
-        end = ends(key, node.level, item, total)
+        size = node.size_of(item)
+        total += size
+        end = ends(key, node.level, item, size, total)
+        if node.level > 0 and number == 1:
+            end = False
         if number < len(node.items):
             demand(not end, node.what + ": should have ended before")
         else:

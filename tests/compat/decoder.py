@@ -21,7 +21,6 @@ from repository import DATA, Damage, Repository, demand
 
 NODE_TYPES = {tree.CHARACTER: stat.S_IFCHR, tree.BLOCK: stat.S_IFBLK,
               tree.FIFO: stat.S_IFIFO, tree.SOCKET: stat.S_IFSOCK}
-REGULAR = (tree.FILE, tree.IMAGE, tree.STREAM, tree.RECORD)
 
 
 class Restorer:
@@ -62,7 +61,7 @@ class Restorer:
             self.made.add(entry.path)
             self.directories.append((where, entry))
             return
-        if entry.type in REGULAR:
+        if entry.type in tree.WITH_CONTENT:
             if not self.file(where, entry):
                 return
         elif entry.type == tree.SYMLINK:

@@ -442,11 +442,16 @@ class Snapshot:
         c = repository.keys.open_box(
             repository.object(name), b"cofferSN", "coffer 1 box snapshot",
             name.encode(), name)
+        seen = set()
         for tag, value in c.tlv():
+            demand(tag in (7, 8) or tag > 11 or tag not in seen,
+                   value.what + ": twice")
+            seen.add(tag)
             self.field(tag, value)
         demand(self.root, name + ": no root")
 
     def field(self, tag, c):
+        demand(tag > 11 or len(c.data) <= 65536, c.what + ": too long")
         if tag == 1:
             self.root = c.take(32)
         elif tag == 2:

@@ -5,6 +5,7 @@ import collections
 from repository import DATA, MIB, NODE, Cursor, demand
 
 ENTRIES, EXTENTS = 1, 2
+WEIGHT_MAX = (1 << 64) - 1
 
 Item = collections.namedtuple("Item", "key references value weight")
 Goal = collections.namedtuple("Goal", "id level key items weight")
@@ -27,6 +28,8 @@ class Node:
         for _ in range(c.varint()):
             self.read_item(c)
         c.end()
+        demand(sum(map(self.size_of, self.items)) <= 8 * MIB,
+               self.what + ": its items are too large")
         demand(self.level == 0 or len(self.items) == nodes and not chunks,
                self.what + ": references of an inner node")
 
@@ -52,6 +55,13 @@ class Node:
         else:
             self.items.append(Item(key, None, c.varint(), c.varint()))
 
+    def size_of(self, item):
+        """What an item counts, where a node ends and how large it can be."""
+        if self.level > 0:
+            return 64 + len(item.key)
+        return (32 + len(item.key) + len(item.value)
+                + 32 * len(item.references))
+
     def children(self):
         """Inner nodes: what each item says of the child in its position."""
         for (kind, digest), item in zip(self.references, self.items):
@@ -65,8 +75,9 @@ class Node:
         count = len(items)
         if self.level > 0:
             count = sum(i.value for i in items)
-        return (items and goal == (goal.id, self.level, items[0].key, count,
-                                   sum(i.weight for i in items)))
+        weight = min(sum(i.weight for i in items), WEIGHT_MAX)
+        return items and goal == (goal.id, self.level, items[0].key, count,
+                                  weight)
 
 
 def walk(repository, root, kind):
@@ -91,6 +102,7 @@ def walk(repository, root, kind):
 
 FILE, DIRECTORY, SYMLINK, CHARACTER, BLOCK, FIFO, SOCKET, IMAGE, STREAM, \
     RECORD = range(1, 11)
+WITH_CONTENT = (FILE, IMAGE, STREAM, RECORD)
 INLINE, SLICES, IN_EXTENTS, LINK = range(1, 5)
 KNOWN_FIELDS = 0x7FF
 
@@ -122,6 +134,11 @@ class Entry:
         self.mtime, self.ctime = c.time_ns(), c.time_ns()
         self.inode, self.size = c.varint(), c.varint()
         demand(self.size == item.weight, self.what + ": weight")
+        demand(fields & 0x220 != 0x220, self.what + ": attributes twice")
+        demand(not fields & 8 or self.type in (CHARACTER, BLOCK),
+               self.what + ": device numbers")
+        demand(not fields & 16 or self.type == SYMLINK,
+               self.what + ": a target")
         self.read_fields(c, fields)
 
     def read_fields(self, c, fields):
@@ -135,8 +152,12 @@ class Entry:
             self.device = c.varint(), c.varint()
         if fields & 16:
             self.target = c.bytes()
+            demand(self.target and b"\0" not in self.target,
+                   self.what + ": target")
         if fields & 32:
-            self.read_xattrs(Cursor(c.bytes(), self.what + ", attributes"))
+            data = c.bytes()
+            demand(len(data) <= 65536, self.what + ": attributes too long")
+            self.read_xattrs(Cursor(data, self.what + ", attributes"))
         if fields & 64:
             self.inode_flags = c.varint()
         if fields & 128:
@@ -159,6 +180,8 @@ class Entry:
 
     def read_content(self, c):
         kind = c.u8()
+        demand(self.type != DIRECTORY if kind == LINK
+               else self.type in WITH_CONTENT, self.what + ": a content")
         if kind == INLINE:
             content = c.bytes()
             demand(len(content) == self.size, self.what + ": size")
@@ -174,6 +197,7 @@ class Entry:
         slices = []
         for _ in range(c.varint()):
             length, r = c.varint(), c.varint()
+            demand(length > 0, self.what + ": an empty slice")
             if r == 0:
                 slices.append(Slice(length, None, 0))
             else:
@@ -200,7 +224,7 @@ def entries(repository, snapshot):
         if entry.content and entry.content[0] == LINK:
             first = earlier.get(entry.content[1])
             demand(first and first.type == entry.type
-                   and first.size == entry.size,
+                   and not (first.content and first.content[0] == LINK),
                    entry.what + ": link to what is not there")
         earlier[entry.path] = entry
         yield entry
