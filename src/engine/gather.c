@@ -380,7 +380,7 @@ batch_open(struct gather *g, struct error *err)
 	struct batch *b = calloc(1, sizeof(*b));
 
 	if (b != NULL)
-		b->members = calloc(BATCH_MEMBERS, sizeof(*b->members));
+		b->members = malloc(BATCH_MEMBERS * sizeof(*b->members));
 	if (b == NULL || b->members == NULL) {
 		free(b);
 		return err_set(err, ERR_NOMEM, "out of memory");
@@ -430,9 +430,7 @@ gather_add(struct gather *g, struct slot *s, const struct entry *e,
 		}
 	}
 	m = &g->open->members[g->open->n++];
-	m->slot = s;
-	m->reader = r;
-	m->entry = *e;
+	*m = (struct member){ .slot = s, .reader = r, .entry = *e };
 	s->filler = g->open;
 	s->is_done = slot_is_done;
 	s->finish = slot_finish;
