@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/jsonl.h"
+#include "cli/numbers.h"
 #include "cli/show.h"
 #include "engine/backup.h"
 #include "source/source.h"
@@ -187,24 +188,6 @@ request_fill(struct request *q, const struct cli *c, struct error *err)
 	return rc;
 }
 
-static enum err
-number_flag(const struct cli *c, const char *name, unsigned max, unsigned *out,
-	struct error *err)
-{
-	const char *text = flag_text(c, name);
-	char *end;
-	unsigned long n;
-
-	if (text == NULL)
-		return ERR_OK;
-	n = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n < 1 || n > max)
-		return err_set(err, ERR_USAGE,
-			"--%s: a number from 1 to %u is wanted", name, max);
-	*out = (unsigned)n;
-	return ERR_OK;
-}
-
 /* "--tag a,b" is two tags. */
 static enum err
 add_tags(struct strings *tags, const char *text, struct error *err)
@@ -246,7 +229,8 @@ conf_fill(struct backup_conf *conf, const struct cli *c, struct error *err)
 	if (rc == ERR_OK)
 		rc = number_flag(c, "level", 19, &level, err);
 	if (rc == ERR_OK)
-		rc = number_flag(c, "workers", 256, &conf->workers, err);
+		rc = number_flag(c, "workers", WORKERS_MAX, &conf->workers,
+			err);
 	conf->level = (int)level;
 	return rc;
 }

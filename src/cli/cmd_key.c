@@ -8,12 +8,14 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/jsonl.h"
+#include "cli/numbers.h"
 #include "repo/keys.h"
 
 static const struct flag new_flags[] = {
 	{ "new-password-file", 0, FLAG_TEXT, "FILE",
 		"read the new passphrase from the first line of FILE" },
 	{ "label", 0, FLAG_TEXT, "TEXT", "what the key is for" },
+	KDF_FLAGS,
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
 
@@ -25,11 +27,12 @@ add_key(struct access *a, const struct cli *c, char keyid[KEYID_HEX + 1],
 {
 	struct buf pass = BUF_INIT(0);
 	struct key_new conf = { .role = ROLE_ADMIN,
-		.label = flag_text(c, "label"),
-		.cost = KDF_COST_DEFAULT };
+		.label = flag_text(c, "label") };
 	enum err rc;
 
-	rc = access_new_password(&pass, c, err);
+	rc = number_kdf(&conf.cost, c, err);
+	if (rc == ERR_OK)
+		rc = access_new_password(&pass, c, err);
 	if (rc == ERR_OK) {
 		conf.role = repo_keys(a->repo)->role;
 		conf.pass = (struct pass){ (const char *)pass.data, pass.len };

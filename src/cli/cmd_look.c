@@ -39,7 +39,7 @@ print_long(struct bytes key, const struct entry *e)
 	text_plain(group);
 	(void)printf("%s %-8s %-8s %12llu %s %s", mode, owner, group,
 		(unsigned long long)e->size, when, text_key(&name, key));
-	if (e->type == ENTRY_SYMLINK)
+	if (e->target.len > 0)
 		(void)printf(" -> %s", text_bytes(&target, e->target));
 	if (e->marks & MARK_UNREADABLE)
 		(void)printf("  (could not be read)");

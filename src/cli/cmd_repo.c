@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/jsonl.h"
+#include "cli/numbers.h"
 #include "cli/show.h"
 #include "engine/check.h"
 #include "engine/select.h"
@@ -17,43 +18,20 @@
 static const struct flag init_flags[] = {
 	{ "pack-size", 0, FLAG_TEXT, "SIZE",
 		"of pack files, 1M to 64M (default: 16M)" },
-	{ "kdf-memory", 0, FLAG_TEXT, "SIZE",
-		"Argon2id's memory (default: 64M)" },
-	{ "kdf-passes", 0, FLAG_TEXT, "N", "Argon2id's passes (default: 3)" },
+	KDF_FLAGS,
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
-
-static enum err
-size_flag(const struct cli *c, const char *name, uint32_t unit, uint32_t *out,
-	struct error *err)
-{
-	const char *text = flag_text(c, name);
-	uint64_t n;
-	enum err rc;
-
-	if (text == NULL)
-		return ERR_OK;
-	rc = units_parse_bytes(&n, text, err);
-	if (rc == ERR_OK && (n / unit == 0 || n / unit > UINT32_MAX))
-		rc = err_set(err, ERR_USAGE, "--%s: out of range", name);
-	if (rc == ERR_OK)
-		*out = (uint32_t)(n / unit);
-	return rc;
-}
 
 static enum err
 init_conf(struct repo_init_conf *conf, const struct cli *c, struct error *err)
 {
 	enum err rc;
 
-	conf->cost = KDF_COST_DEFAULT;
 	conf->chunker = CHUNKER_DEFAULT;
 	conf->pack_target = REPO_PACK_TARGET;
-	rc = size_flag(c, "pack-size", 1, &conf->pack_target, err);
+	rc = number_size(c, "pack-size", 1, &conf->pack_target, err);
 	if (rc == ERR_OK)
-		rc = size_flag(c, "kdf-memory", 1024, &conf->cost.mem_kib, err);
-	if (rc == ERR_OK)
-		rc = size_flag(c, "kdf-passes", 1, &conf->cost.passes, err);
+		rc = number_kdf(&conf->cost, c, err);
 	return rc;
 }
 
@@ -108,7 +86,6 @@ static enum err
 check_conf_fill(struct check_conf *conf, const struct cli *c, struct error *err)
 {
 	const char *percent = flag_text(c, "read-data");
-	const char *workers = flag_text(c, "workers");
 	char *end;
 
 	*conf = (struct check_conf){ 0 };
@@ -122,9 +99,7 @@ check_conf_fill(struct check_conf *conf, const struct cli *c, struct error *err)
 			return err_set(err, ERR_USAGE,
 				"--read-data: 0 to 100 is wanted");
 	}
-	if (workers != NULL)
-		conf->workers = (unsigned)strtoul(workers, NULL, 10);
-	return ERR_OK;
+	return number_flag(c, "workers", WORKERS_MAX, &conf->workers, err);
 }
 
 static void

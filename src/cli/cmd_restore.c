@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/filter.h"
 #include "cli/jsonl.h"
+#include "cli/numbers.h"
 #include "cli/show.h"
 #include "engine/restore.h"
 #include "engine/select.h"
@@ -77,7 +78,7 @@ overwrite_flag(enum overwrite *out, const struct cli *c, struct error *err)
 static enum err
 conf_fill(struct restore_conf *conf, const struct cli *c, struct error *err)
 {
-	const char *workers = flag_text(c, "workers");
+	enum err rc;
 
 	conf->target = flag_text(c, "target");
 	if (conf->target == NULL)
@@ -88,8 +89,9 @@ conf_fill(struct restore_conf *conf, const struct cli *c, struct error *err)
 	conf->verify = flag_on(c, "verify");
 	conf->dry_run = flag_on(c, "dry-run");
 	conf->no_owner = flag_on(c, "no-owner");
-	if (workers != NULL)
-		conf->workers = (unsigned)strtoul(workers, NULL, 10);
+	rc = number_flag(c, "workers", WORKERS_MAX, &conf->workers, err);
+	if (rc != ERR_OK)
+		return rc;
 	return overwrite_flag(&conf->overwrite, c, err);
 }
 

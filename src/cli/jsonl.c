@@ -220,7 +220,7 @@ jsonl_entry(struct jsonl *j, struct bytes key, const struct entry *e)
 	jsonl_uint(j, "inode", e->ino);
 	if (e->nlink > 1)
 		jsonl_uint(j, "links", e->nlink);
-	if (e->type == ENTRY_SYMLINK)
+	if (e->target.len > 0)
 		jsonl_bytes(j, "target", e->target);
 	if (e->content.kind == CONTENT_LINK)
 		jsonl_path(j, "hard_link_to", e->content.bytes);

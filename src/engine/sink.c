@@ -158,15 +158,15 @@ holds_content(const struct item *old, enum err *rc, struct error *err)
 
 /* Whether the previous entry can be taken over as it is. */
 static enum err
-same_as_old(struct backup_sink *s, const struct entry *e, bool *same,
-	struct error *err)
+same_as_old(struct backup_sink *s, const struct entry *e, bool is_link,
+	bool *same, struct error *err)
 {
 	struct entry_stamp stamp;
 	enum err rc;
 
 	rc = entry_decode_stamp(&stamp, s->old.val.data, s->old.val.len, err);
 	*same = rc == ERR_OK && entry_unchanged(e, &stamp);
-	if (*same && e->nlink > 1 && e->type != ENTRY_DIR)
+	if (*same && !is_link && e->nlink > 1 && e->type != ENTRY_DIR)
 		*same = holds_content(&s->old, &rc, err);
 	return rc;
 }
@@ -185,8 +185,6 @@ count_entry(struct backup_sink *s, const struct entry *e, bool found, bool same)
 		f->entries_changed++;
 	else
 		f->entries_new++;
-	if (same || e->type != ENTRY_FILE)
-		p->items_done++;
 	if (same && e->type == ENTRY_FILE)
 		p->bytes_done += e->size;
 }
@@ -197,26 +195,29 @@ sink_offer(struct sink *base, struct bytes key, const struct entry *e,
 {
 	struct backup_sink *s = to_sink(base);
 	struct bytes first = { NULL, 0 };
-	bool found = false, same = false;
+	bool found = false, same = false, is_link;
 	enum err rc;
 
 	*done = false;
 	rc = join(s, key, &found, err);
 	if (rc == ERR_OK && e->nlink > 1 && e->type != ENTRY_DIR)
 		rc = links_meet(s->links, e->dev, e->ino, key, &first, err);
-	if (rc == ERR_OK && found && first.data == NULL)
-		rc = same_as_old(s, e, &same, err);
+	is_link = first.data != NULL;
+	if (rc == ERR_OK && found)
+		rc = same_as_old(s, e, is_link, &same, err);
 	if (rc != ERR_OK)
 		return rc;
 
 	s->marks = is_fresh(e) ? MARK_FRESH : 0;
-	count_entry(s, e, found, same || first.data != NULL);
+	*done = same || is_link;
+	count_entry(s, e, found, same);
+	if (*done || e->type != ENTRY_FILE)
+		s->in->report->progress->items_done++;
 	tell_entry(s, key, e,
 		same    ? CHANGE_SAME
 		: found ? CHANGE_MODIFIED
 			: CHANGE_NEW);
-	*done = same || first.data != NULL;
-	if (first.data != NULL)
+	if (is_link)
 		return put_link(s, key, e, first, err);
 	if (!same) {
 		tell_current(s, key);
