@@ -43,7 +43,7 @@ void
 restoring_problem(struct restoring *r, const struct rdir *d, const char *name,
 	const struct error *why)
 {
-	struct buf key = BUF_INIT(2 * KEY_MAX);
+	struct buf key = BUF_INIT((size_t)2 * KEY_MAX);
 	struct error err;
 
 	if (restore_dirs_key(d, name, &key, &err) != ERR_OK)
@@ -145,8 +145,8 @@ setup(struct restoring *r, struct error *err)
 	if (r->scratch == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	for (unsigned i = 0; i < r->crew.n; i++) {
-		buf_init(&r->scratch[i].chunk, 2 * CHUNK_MAX);
-		buf_init(&r->scratch[i].there, 2 * CHUNK_MAX);
+		buf_init(&r->scratch[i].chunk, (size_t)2 * CHUNK_MAX);
+		buf_init(&r->scratch[i].there, (size_t)2 * CHUNK_MAX);
 	}
 	return ERR_OK;
 }
@@ -176,7 +176,7 @@ find_root(struct restoring *r, struct restore_scope *s, struct error *err)
 	struct bytes range = s->range;
 	struct cursor *c = NULL;
 	struct tree_io_repo io;
-	struct item item;
+	struct item item = { 0 };
 	struct entry e;
 	enum err rc;
 

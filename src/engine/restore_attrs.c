@@ -25,8 +25,7 @@ enum {
 
 static const char *const kinds[N_REFUSED] = {
 	[REFUSED_OWNER] = "owner or group",
-	[REFUSED_SETID] = "set-user-ID and set-group-ID of files that have "
-			  "not got their owner",
+	[REFUSED_SETID] = "set-user-ID for other owners",
 	[REFUSED_MODE] = "permissions",
 	[REFUSED_XATTR] = "extended attributes",
 	[REFUSED_TIME] = "modification time",

@@ -156,8 +156,8 @@ push(struct sweep *s, struct rdir *in, int dirfd, const char *name,
 {
 	struct bytes text = { (const uint8_t *)name, strlen(name) };
 	size_t cap = s->cap > 0 ? 2 * s->cap : 16;
-	struct level *v = s->v;
 	struct rdir *d = NULL;
+	struct level *v;
 	int fd;
 	enum err rc;
 
@@ -298,7 +298,7 @@ restore_delete_tree(struct restoring *r, struct rdir *d, const char *name,
 	if (s == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	s->run = r;
-	buf_init(&s->key, 2 * KEY_MAX);
+	buf_init(&s->key, (size_t)2 * KEY_MAX);
 	rc = restore_dirs_pin(d, &dirfd, err);
 	if (rc == ERR_OK) {
 		rc = push(s, d, dirfd, name, err);
@@ -388,7 +388,7 @@ static enum err
 delete_from(struct restoring *r, struct cursor *c, struct rdir *d, int dirfd,
 	struct names *names, struct error *err)
 {
-	struct buf key = BUF_INIT(2 * KEY_MAX);
+	struct buf key = BUF_INIT((size_t)2 * KEY_MAX);
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool end = false;
 	enum err rc = ERR_OK;

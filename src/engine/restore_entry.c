@@ -17,7 +17,7 @@ static enum err
 fetch_xattrs(struct restoring *r, const struct slices *s, struct buf *out,
 	struct error *err)
 {
-	struct buf chunk = BUF_INIT(2 * CHUNK_MAX);
+	struct buf chunk = BUF_INIT((size_t)2 * CHUNK_MAX);
 	enum err rc = ERR_OK;
 
 	for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {

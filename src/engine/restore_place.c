@@ -116,15 +116,18 @@ static enum err
 clear_dir(struct restoring *r, struct rdir *dir, int dirfd, const char *name,
 	struct error *err)
 {
+	bool all = r->conf->delete;
+
 	if (r->conf->dry_run)
 		return ERR_OK;
 	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
 		return ERR_OK;
-	if (r->conf->delete &&(errno == ENOTEMPTY || errno == EEXIST) &&
-		restore_delete_tree(r, dir, name, err) != ERR_OK)
-		return err->code;
-	if (r->conf->delete &&unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
-		return ERR_OK;
+	if (all && (errno == ENOTEMPTY || errno == EEXIST)) {
+		if (restore_delete_tree(r, dir, name, err) != ERR_OK)
+			return err->code;
+		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
+			return ERR_OK;
+	}
 	return err_set(err, ERR_EXISTS, "a directory stands there: %s",
 		strerrordesc_np(errno));
 }

@@ -188,26 +188,51 @@ skip_below(struct walk *w, size_t key_len, struct error *err)
 	return rc;
 }
 
+/* What is worked on: the end of its path. */
+static void
+tell_current(const struct walk *w, size_t key_len)
+{
+	char text[128];
+	size_t len = key_len < sizeof(text) ? key_len : sizeof(text);
+
+	for (size_t i = 0; i < len; i++) {
+		text[i] = (char)w->last.data[key_len - len + i];
+		if (text[i] == '\0')
+			text[i] = '/';
+	}
+	progress_current(w->run->report->progress, text, len);
+}
+
+/* The directory of the last key as its entry has it; of one above it, which
+ * was not made before, only the type is still known. */
+static void
+tell_dir(struct walk *w, const struct level *l, enum change change)
+{
+	bool at_hand = l->key_len == w->last.len;
+	struct entry above;
+
+	entry_init(&above);
+	above.type = ENTRY_DIR;
+	restoring_entry(w->run, (struct bytes){ w->last.data, l->key_len },
+		at_hand ? &w->entry : &above, change);
+}
+
 /* A directory that was just made or found. */
 static enum err
 entered(struct walk *w, const struct level *l, enum change change,
 	struct error *err)
 {
 	struct restoring *r = w->run;
-	struct entry e;
 
+	tell_current(w, l->key_len);
 	if (r->pass != PASS_MAKE)
 		return ERR_OK;
 	if (!l->dir->implied) {
 		r->counts.entries += change == CHANGE_NEW;
 		r->counts.entries_same += change != CHANGE_NEW;
-		entry_init(&e);
-		e.type = ENTRY_DIR;
-		e.mode = l->dir->attrs != NULL ? l->dir->attrs->mode : 0;
-		restoring_entry(r, (struct bytes){ w->last.data, l->key_len },
-			&e, change);
+		tell_dir(w, l, change);
 	}
-	if (r->conf->delete &&l->inside && l->ours)
+	if (l->inside && l->ours && r->conf->delete)
 		return restore_delete_others(r, w->other, l->dir, err);
 	return ERR_OK;
 }
@@ -584,8 +609,8 @@ begin(struct walk *w, struct rdir *target, struct error *err)
 		return rc;
 	r->report->progress->items_total += cursor_total_items(w->cursor);
 	r->report->progress->bytes_total += cursor_total_weight(w->cursor);
-	if (conf->delete &&w->v[0].inside && w->v[0].ours &&
-		root.len == w->scope->range.len)
+	if (w->v[0].inside && w->v[0].ours && root.len == w->scope->range.len &&
+		conf->delete)
 		return restore_delete_others(r, w->other, target, err);
 	return ERR_OK;
 }
@@ -599,7 +624,7 @@ restore_walk(struct restoring *r, const struct restore_scope *scope,
 		.scope = scope,
 		.links = links,
 		.sources = BUF_INIT((size_t)1 << 30),
-		.last = BUF_INIT(2 * KEY_MAX) };
+		.last = BUF_INIT((size_t)2 * KEY_MAX) };
 	enum err rc;
 
 	entry_init(&w.entry);

@@ -27,7 +27,8 @@ enum {
 	FS_NO_OWNER = 1, /* owners differ, and with them set-user-ID */
 	FS_NO_DEVICES = 2, /* b has none */
 	FS_NO_TRUSTED = 4, /* b has only user.* attributes and ACLs, no flags */
-	FS_NO_DIRS = 8 /* mode, times and attributes of directories */
+	FS_NO_DIRS = 8, /* mode, times and attributes of directories */
+	FS_PARTLY = 16 /* b lacks some; what directories say differs */
 };
 
 /* Whether b is a; why: the first difference. */

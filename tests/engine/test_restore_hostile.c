@@ -316,6 +316,81 @@ test_unreadable(void **state)
 	rig_fini(&w);
 }
 
+/* ---- damaged ---- */
+
+struct objects {
+	char v[64][STORE_NAME_MAX + 1];
+	uint64_t size[64];
+	size_t n;
+};
+
+static enum err
+add_object(void *arg, const char *name, uint64_t size, struct error *err)
+{
+	struct objects *o = arg;
+
+	assert_true(o->n < ARRAY_LEN(o->v));
+	(void)snprintf(o->v[o->n], sizeof(o->v[0]), "%s", name);
+	o->size[o->n++] = size;
+	return ERR_OK;
+}
+
+/* What is there is right, unless it was said that it is not. */
+static bool
+restore_damaged(struct rig *w, const struct snapshot *snap, unsigned workers)
+{
+	struct restore_conf conf = { .subpath = rig_path(w, "from"),
+		.target = rig_path(w, "to"),
+		.workers = workers };
+	struct restore_result res;
+	struct error err = ERROR_INIT;
+	char why[5000];
+	bool told;
+
+	told = rig_restore(w, snap, &conf, &res, &err) != ERR_OK ||
+	       w->n_problems > 0;
+	if (told && !exists(conf.target))
+		return true;
+	if (!fs_tree_equal(conf.subpath, conf.target, told ? FS_PARTLY : 0, why,
+		    sizeof(why)))
+		fail_msg("silently wrong: %s", why);
+	fs_tree_remove(conf.target);
+	return told;
+}
+
+/* One bit of a pack: what comes back is right, and what does not is told. */
+static void
+test_damage(void **state)
+{
+	uint64_t rounds = test_scale(60), seed = 20261123;
+	struct objects packs = { .n = 0 };
+	struct error err = ERROR_INIT;
+	unsigned n_told = 0;
+	struct snapshot snap;
+	struct prng p;
+	struct rig w;
+
+	print_message("seed %llu\n", (unsigned long long)seed);
+	prng_init(&p, seed);
+	rig_init(&w);
+	snapshot_init(&snap);
+	fs_tree_random(rig_path(&w, "from"), 4, 14);
+	rig_backup(&w, rig_path(&w, "from"), &snap);
+	must(store_list(w.st, "packs", add_object, &packs, &err), &err);
+	for (uint64_t i = 0; i < rounds; i++) {
+		uint64_t at = prng_below(&p, packs.n);
+		uint64_t bit = prng_below(&p, packs.size[at] * 8);
+
+		must(store_mem_flip(w.st, packs.v[at], bit, &err), &err);
+		n_told += restore_damaged(&w, &snap, 1 + (unsigned)i % 3);
+		must(store_mem_flip(w.st, packs.v[at], bit, &err), &err);
+	}
+	print_message("%u of %u told\n", n_told, (unsigned)rounds);
+	assert_true(n_told > 0);
+	snapshot_fini(&snap);
+	rig_fini(&w);
+}
+
 /* ---- killed ---- */
 
 /* A restore in a child, killed after a while; whether it had ended. */
@@ -395,6 +470,7 @@ main(void)
 		cmocka_unit_test(test_links_in_target),
 		cmocka_unit_test(test_link_above),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_killed),
 	};
 
