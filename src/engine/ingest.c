@@ -3,8 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/backup.h"
+
+enum { CHUNK_ALIGN = 4096, CHUNK_KEEP = 2 << 20 };
 
 static struct ingest *
 to_ingest(struct tree_io *io)
@@ -81,6 +84,7 @@ chunks_init(struct ingest *in, struct error *err)
 {
 	in->n_chunks = in->crew.n + BACKUP_IN_FLIGHT;
 	in->chunk_room = repo_config(in->repo)->chunker.max + INGEST_READ;
+	in->chunk_room += -in->chunk_room % CHUNK_ALIGN;
 	in->all_chunks = calloc(in->n_chunks, sizeof(struct chunk));
 	if (in->all_chunks == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
@@ -88,7 +92,7 @@ chunks_init(struct ingest *in, struct error *err)
 		struct chunk *c = &in->all_chunks[i];
 
 		c->in = in;
-		c->data = malloc(in->chunk_room);
+		c->data = aligned_alloc(CHUNK_ALIGN, in->chunk_room);
 		if (c->data == NULL)
 			return err_set(err, ERR_NOMEM, "out of memory");
 		c->next = in->free_chunks;
@@ -152,9 +156,22 @@ ingest_take(struct ingest *in)
 	return c;
 }
 
+/*
+ * Few chunks are much longer than the mean.  What such a one used goes back to
+ * the system, or every buffer would in the end hold as much as the longest.
+ */
+static void
+release_tail(const struct ingest *in, struct chunk *c)
+{
+	if (in->chunk_room > CHUNK_KEEP && c->len + INGEST_READ > CHUNK_KEEP)
+		(void)madvise(c->data + CHUNK_KEEP, in->chunk_room - CHUNK_KEEP,
+			MADV_DONTNEED);
+}
+
 void
 ingest_give(struct ingest *in, struct chunk *c)
 {
+	release_tail(in, c);
 	pthread_mutex_lock(&in->free_lock);
 	c->next = in->free_chunks;
 	in->free_chunks = c;
