@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "model/path.h"
+#include "store/store_fault.h"
 #include "tests/engine/rig.h"
 #include "tests/lib/scale.h"
 
@@ -235,6 +235,61 @@ test_large_directory(void **state)
 	rig_fini(&w);
 }
 
+/* ---- what it costs ---- */
+
+static enum fault
+count_packs(void *arg, uint64_t n, enum store_op op, const char *name)
+{
+	_Atomic unsigned *gets = arg;
+
+	*gets += op == STORE_GET && strncmp(name, "packs/", 6) == 0;
+	return FAULT_NONE;
+}
+
+/*
+ * After incremental backups neighbours lie in old and new chunks by turns.
+ * Each chunk is fetched once all the same: reads are as many as chunks and
+ * nodes, not as many as changes from one to another.
+ */
+static void
+test_interleaved(void **state)
+{
+	enum { N = 2000, LEN = 3000, TURNS = N / 7 };
+	_Atomic unsigned gets = 0;
+	struct fault_plan plan = { count_packs, &gets, ERR_IO };
+	struct restore_conf conf = { 0 };
+	struct error err = ERROR_INIT;
+	struct snapshot snap;
+	char name[128];
+	struct rig w;
+
+	rig_init(&w);
+	repo_close(w.repo);
+	must(store_fault_new(&w.st, w.st, &plan, &err), &err);
+	w.repo = tool_open(w.st, TOOL_PASS);
+	conf.subpath = rig_path(&w, "from");
+	conf.target = rig_path(&w, "to");
+	assert_int_equal(mkdir(conf.subpath, 0755), 0);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = round; i<N; i += round> 0 ? 7 : 1) {
+			(void)snprintf(name, sizeof(name), "%s/%04u",
+				conf.subpath, i);
+			fs_write_random(name, 2 * (i + N * round) + 1, LEN);
+		}
+		snapshot_init(&snap);
+		rig_backup(&w, conf.subpath, &snap);
+		if (round < 2)
+			snapshot_fini(&snap);
+	}
+	gets = 0;
+	(void)rig_restore_ok(&w, &snap, &conf);
+	rig_equal(conf.subpath, conf.target, 0);
+	print_message("%u reads\n", gets);
+	assert_true(gets < TURNS / 2);
+	snapshot_fini(&snap);
+	rig_fini(&w);
+}
+
 /* ---- over another tree ---- */
 
 /*
@@ -414,6 +469,7 @@ main(void)
 		cmocka_unit_test(test_ordinary_user),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_large_directory),
+		cmocka_unit_test(test_interleaved),
 		cmocka_unit_test(test_over_another),
 		cmocka_unit_test(test_include_exclude),
 		cmocka_unit_test(test_subpaths),
