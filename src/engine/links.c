@@ -29,13 +29,16 @@ struct links {
 	size_t n_used;
 };
 
+/* The blocks are allocated here: where the disk is full, a write to the
+ * mapping would be the end of the process. */
 static enum err
 spill_resize(struct spill *s, size_t size, struct error *err)
 {
+	int errnum = posix_fallocate(s->fd, 0, (off_t)size);
 	void *map;
 
-	if (ftruncate(s->fd, (off_t)size) != 0)
-		return err_sys(err, errno, "temporary file for hard links");
+	if (errnum != 0)
+		return err_sys(err, errnum, "temporary file for hard links");
 	if (s->map == NULL)
 		map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
 			s->fd, 0);
@@ -80,19 +83,11 @@ enum err
 links_new(struct links **out, struct error *err)
 {
 	struct links *l = calloc(1, sizeof(*l));
-	enum err rc;
 
 	if (l == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	l->table.fd = -1;
 	l->log.fd = -1;
-	rc = spill_open(&l->table, TABLE_FIRST * sizeof(uint64_t), err);
-	if (rc == ERR_OK)
-		rc = spill_open(&l->log, LOG_FIRST, err);
-	if (rc != ERR_OK) {
-		links_free(l);
-		return rc;
-	}
 	*out = l;
 	return ERR_OK;
 }
@@ -179,29 +174,46 @@ log_append(struct links *l, uint64_t dev, uint64_t ino, struct bytes key,
 	return ERR_OK;
 }
 
+struct bytes
+links_find(const struct links *l, uint64_t dev, uint64_t ino)
+{
+	const uint8_t *record;
+	uint32_t key_len;
+	uint64_t at;
+
+	at = l->n_used > 0 ? *slot_of(l, dev, ino) : 0;
+	if (at == 0)
+		return (struct bytes){ NULL, 0 };
+	record = l->log.map + at - 1;
+	memcpy(&key_len, record + 2 * sizeof(uint64_t), sizeof(key_len));
+	return (struct bytes){ record + RECORD_HEAD, key_len };
+}
+
+enum err
+links_add(struct links *l, uint64_t dev, uint64_t ino, struct bytes key,
+	struct error *err)
+{
+	uint64_t at = l->log_len;
+	enum err rc = ERR_OK;
+
+	if (l->table.fd < 0)
+		rc = spill_open(&l->table, TABLE_FIRST * sizeof(uint64_t), err);
+	if (rc == ERR_OK && l->log.fd < 0)
+		rc = spill_open(&l->log, LOG_FIRST, err);
+	if (rc == ERR_OK)
+		rc = log_append(l, dev, ino, key, err);
+	if (rc != ERR_OK)
+		return rc;
+	*slot_of(l, dev, ino) = at + 1;
+	if (++l->n_used * 2 > slots(l))
+		return table_grow(l, err);
+	return ERR_OK;
+}
+
 enum err
 links_meet(struct links *l, uint64_t dev, uint64_t ino, struct bytes key,
 	struct bytes *first, struct error *err)
 {
-	uint64_t *slot = slot_of(l, dev, ino);
-	uint64_t at = l->log_len;
-	uint32_t key_len;
-	enum err rc;
-
-	*first = (struct bytes){ NULL, 0 };
-	if (*slot != 0) {
-		const uint8_t *record = l->log.map + *slot - 1;
-
-		memcpy(&key_len, record + 2 * sizeof(uint64_t),
-			sizeof(key_len));
-		*first = (struct bytes){ record + RECORD_HEAD, key_len };
-		return ERR_OK;
-	}
-	rc = log_append(l, dev, ino, key, err);
-	if (rc != ERR_OK)
-		return rc;
-	*slot = at + 1;
-	if (++l->n_used * 2 > slots(l))
-		return table_grow(l, err);
-	return ERR_OK;
+	*first = links_find(l, dev, ino);
+	return first->data == NULL ? links_add(l, dev, ino, key, err) : ERR_OK;
 }
