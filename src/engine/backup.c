@@ -133,6 +133,8 @@ capture(struct run *run, struct source *src, struct error *err)
 	if (rc == ERR_OK)
 		rc = backup_sink_finish(run->sink, &root, err);
 	run->snap.root = root.id;
+	/* After a failure there may still be readers at work. */
+	pool_drain(run->in.crew.pool);
 	if (src->ops->thaw != NULL &&
 		src->ops->thaw(src, &thaw_err) != ERR_OK && rc == ERR_OK) {
 		*err = thaw_err;

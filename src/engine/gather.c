@@ -23,6 +23,7 @@ struct member {
 	struct entry entry;
 	size_t patch; /* which of the slot's refs is the chunk at hand */
 	bool has_patch;
+	bool linked; /* other entries may refer to this one */
 };
 
 struct batch {
@@ -42,6 +43,7 @@ struct batch {
 	unsigned at; /* the member being read */
 	unsigned first_open; /* those before have their chunk's name */
 	unsigned n_flushed;
+	struct slices slices; /* lent to one member after the other */
 };
 
 void
@@ -58,6 +60,7 @@ batch_free(struct batch *b)
 			b->members[i].reader->ops->close(b->members[i].reader);
 		entry_fini(&b->members[i].entry);
 	}
+	free(b->slices.v);
 	free(b->members);
 	free(b);
 }
@@ -180,6 +183,7 @@ read_pass(struct batch *b, struct member *m, uint64_t *got, struct error *err)
 			continue;
 		}
 		rc = read_data(b, m, &region, &n, err);
+		b->gather->in->bytes_read += n;
 		if (n < region.len) {
 			*got += n;
 			break;
@@ -194,7 +198,7 @@ read_file(struct batch *b, struct member *m, struct error *err)
 {
 	const struct reader_ops *ops = m->reader->ops;
 	struct entry *e = &m->entry;
-	unsigned n_flushed = b->n_flushed;
+	unsigned n_flushed = b->n_flushed, marks = e->marks;
 	size_t start = b->len;
 	bool changed = true;
 	uint64_t got = 0;
@@ -205,6 +209,7 @@ read_file(struct batch *b, struct member *m, struct error *err)
 		if (b->n_flushed == n_flushed)
 			b->len = start;
 		rc = ops->open(m->reader, e, err);
+		e->marks = marks | ingest_fresh(e);
 		if (rc == ERR_OK)
 			rc = read_pass(b, m, &got, err);
 		if (rc == ERR_OK)
@@ -259,7 +264,7 @@ note_unreadable(struct batch *b, struct member *m, struct error *why,
 	struct slot *s = m->slot;
 	struct entry *e = &m->entry;
 
-	if (why->code == ERR_NOTFOUND && e->nlink <= 1) {
+	if (why->code == ERR_NOTFOUND && !m->linked) {
 		s->dropped = true;
 		return ERR_OK;
 	}
@@ -267,7 +272,7 @@ note_unreadable(struct batch *b, struct member *m, struct error *why,
 		why);
 	e->content = (struct content){ .slices = e->content.slices };
 	e->xattrs = (struct bytes){ NULL, 0 };
-	e->marks |= MARK_UNREADABLE;
+	e->marks = MARK_UNREADABLE;
 	return slot_encode(s, e, err);
 }
 
@@ -282,13 +287,11 @@ member_run(struct batch *b, struct member *m, struct error *err)
 
 	rc = read_file(b, m, &why);
 	if (rc == ERR_OK) {
-		in->bytes_read += m->entry.size;
 		choose_content(b, &m->entry, start);
 		rc = ingest_spill_xattrs(in, b->lane, &m->entry, &b->err);
-		if (rc != ERR_OK)
-			return rc;
-		rc = slot_encode(m->slot, &m->entry, &why);
 	}
+	if (rc == ERR_OK)
+		rc = slot_encode(m->slot, &m->entry, &why);
 	if (b->err.code != ERR_OK) {
 		*err = b->err;
 		return err->code;
@@ -317,10 +320,14 @@ batch_run(struct job *job, unsigned worker)
 	for (b->at = 0; b->at < b->n && rc == ERR_OK; b->at++) {
 		struct member *m = &b->members[b->at];
 
-		rc = member_run(b, m, &err);
+		m->entry.content.slices = b->slices;
+		rc = ingest_stopped(in, &err);
+		if (rc == ERR_OK)
+			rc = member_run(b, m, &err);
 		m->reader->ops->close(m->reader);
 		m->reader = NULL;
-		m->entry.content.slices.n = 0;
+		b->slices = m->entry.content.slices;
+		m->entry.content.slices = (struct slices){ 0 };
 	}
 	if (rc == ERR_OK)
 		(void)flush_chunk(b, NULL, &err);
@@ -430,7 +437,10 @@ gather_add(struct gather *g, struct slot *s, const struct entry *e,
 		}
 	}
 	m = &g->open->members[g->open->n++];
-	*m = (struct member){ .slot = s, .reader = r, .entry = *e };
+	*m = (struct member){ .slot = s,
+		.reader = r,
+		.entry = *e,
+		.linked = e->nlink > 1 };
 	s->filler = g->open;
 	s->is_done = slot_is_done;
 	s->finish = slot_finish;

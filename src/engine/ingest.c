@@ -7,6 +7,10 @@
 
 #include "engine/backup.h"
 
+/* Times so close to now may be those of the next change, too; a clock of
+ * another machine may be ahead by so much. */
+enum { FRESH_SEC = 1, SKEW_SEC = 3600 };
+
 enum { CHUNK_ALIGN = 4096, CHUNK_KEEP = 2 << 20 };
 
 static struct ingest *
@@ -211,7 +215,7 @@ ingest_spill_xattrs(struct ingest *in, struct lane *lane, struct entry *e,
 	size_t left = e->xattrs.len;
 	enum err rc = ERR_OK;
 
-	if (left <= XATTR_INLINE_MAX)
+	if (left <= XATTRS_IN_TREE)
 		return ERR_OK;
 	for (; left > 0 && rc == ERR_OK; left -= slice.len, p += slice.len) {
 		slice.len = left < GATHER_ROOM ? left : GATHER_ROOM;
@@ -224,13 +228,61 @@ ingest_spill_xattrs(struct ingest *in, struct lane *lane, struct entry *e,
 	return rc;
 }
 
+/* A time that lies far ahead, as some archives have it, says nothing of now. */
+static bool
+is_recent(const struct when *t, const struct when *now)
+{
+	return t->sec >= now->sec - FRESH_SEC && t->sec <= now->sec + SKEW_SEC;
+}
+
+unsigned
+ingest_fresh(const struct entry *e)
+{
+	struct when now = when_now();
+
+	return is_recent(&e->ctime, &now) || is_recent(&e->mtime, &now)
+		       ? MARK_FRESH
+		       : 0;
+}
+
+enum err
+ingest_keep_strings(struct entry *e, uint8_t **out, struct error *err)
+{
+	struct bytes *strings[] = { &e->user, &e->group, &e->target,
+		&e->xattrs };
+	size_t len = 0;
+	uint8_t *p;
+
+	for (size_t i = 0; i < ARRAY_LEN(strings); i++)
+		len += strings[i]->len;
+	if (len == 0)
+		return ERR_OK;
+	p = malloc(len);
+	if (p == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	*out = p;
+	for (size_t i = 0; i < ARRAY_LEN(strings); i++) {
+		struct bytes *s = strings[i];
+
+		if (s->len > 0)
+			memcpy(p, s->data, s->len);
+		s->data = p;
+		p += s->len;
+	}
+	return ERR_OK;
+}
+
 enum err
 slot_encode(struct slot *s, const struct entry *e, struct error *err)
 {
+	enum err rc;
+
 	buf_clear(&s->val);
 	s->refs.n = 0;
 	s->weight = e->size;
-	return entry_encode(e, &s->val, &s->refs, err);
+	rc = entry_encode(e, &s->val, &s->refs, err);
+	outbox_filled(s);
+	return rc;
 }
 
 void

@@ -28,7 +28,8 @@ enum {
 	INGEST_READ = 256 << 10, /* at a time; chunks have room for their
 				    longest and for so much beyond it */
 	GATHER_ROOM = 2 << 20, /* the longest shared chunk */
-	READ_ATTEMPTS = 3 /* of a file that keeps changing */
+	READ_ATTEMPTS = 3, /* of a file that keeps changing */
+	XATTRS_IN_TREE = 4 << 10 /* larger ones are stored as content */
 };
 
 /* A buffer on its way to a worker and back. */
@@ -75,11 +76,20 @@ void ingest_give(struct ingest *in, struct chunk *c);
 void ingest_send(struct ingest *in, struct chunk *c, struct ticket *ticket);
 
 /*
- * Get e ready to be encoded: extended attributes too large for a tree's value
- * are stored as content, through lane.  Any thread.
+ * Get e ready to be encoded: extended attributes that would make a tree's
+ * nodes large are stored as content, through lane.  Any thread.
  */
 enum err ingest_spill_xattrs(struct ingest *in, struct lane *lane,
 	struct entry *e, struct error *err) MUST_CHECK;
+
+/* MARK_FRESH where the times of e are so close to now that it may yet change
+ * without a trace, else 0.  Asked before the content is read. */
+unsigned ingest_fresh(const struct entry *e);
+
+/* Let e, which outlives the call that brought it, borrow from a copy in *out,
+ * to be freed. */
+enum err ingest_keep_strings(struct entry *e, uint8_t **out,
+	struct error *err) MUST_CHECK;
 
 /* Encode e into s.  A value that is too large is ERR_NOMEM. */
 enum err slot_encode(struct slot *s, const struct entry *e,

@@ -7,7 +7,8 @@
 void
 outbox_init(struct outbox *o, struct builder *builder)
 {
-	*o = (struct outbox){ .builder = builder };
+	memset(o, 0, sizeof(*o));
+	o->builder = builder;
 	o->last = &o->first;
 }
 
@@ -46,15 +47,27 @@ outbox_append(struct outbox *o, struct bytes key, struct slot **out,
 	*o->last = s;
 	o->last = &s->next;
 	o->n++;
-	s->cost = sizeof(*s) + key.len;
-	o->bytes += s->cost;
+	s->box = o;
+	outbox_filled(s);
 	*out = s;
 	return ERR_OK;
+}
+
+void
+outbox_filled(struct slot *s)
+{
+	size_t cost = sizeof(*s) + s->key_len + s->val.cap +
+		      s->refs.cap * sizeof(struct ref);
+
+	s->box->bytes += cost - s->cost;
+	s->cost = cost;
 }
 
 static enum err
 slot_fill(struct slot *s, const struct item *item, struct error *err)
 {
+	enum err rc;
+
 	if (item->n_refs > 0) {
 		s->refs.v = malloc(item->n_refs * sizeof(struct ref));
 		if (s->refs.v == NULL)
@@ -64,7 +77,9 @@ slot_fill(struct slot *s, const struct item *item, struct error *err)
 		s->refs.n = s->refs.cap = item->n_refs;
 	}
 	s->weight = item->weight;
-	return buf_put(&s->val, item->val.data, item->val.len, err);
+	rc = buf_put(&s->val, item->val.data, item->val.len, err);
+	outbox_filled(s);
+	return rc;
 }
 
 enum err
@@ -76,13 +91,7 @@ outbox_item(struct outbox *o, const struct item *item, struct error *err)
 	if (o->first == NULL)
 		return builder_add(o->builder, item, err);
 	rc = outbox_append(o, item->key, &s, err);
-	if (rc == ERR_OK)
-		rc = slot_fill(s, item, err);
-	if (rc == ERR_OK) {
-		s->cost += item->val.len;
-		o->bytes += item->val.len;
-	}
-	return rc;
+	return rc == ERR_OK ? slot_fill(s, item, err) : rc;
 }
 
 static enum err

@@ -5,7 +5,7 @@
  *
  * The walker appends; what is complete at the front goes to the builder.  At
  * most OUTBOX_ENTRIES wait (or OUTBOX_BYTES of them); then the walker waits
- * for the front.  One thread.
+ * for the front.  One thread, but for outbox_filled.
  */
 #ifndef ENGINE_OUTBOX_H
 #define ENGINE_OUTBOX_H
@@ -21,6 +21,8 @@
 
 enum { OUTBOX_ENTRIES = 16384, OUTBOX_BYTES = 8 << 20 };
 
+struct outbox;
+
 /*
  * One entry.  What fills it in later is its filler: is_done asks without
  * waiting, finish waits.  Both NULL: complete when it is appended.
@@ -32,6 +34,7 @@ struct slot {
 	struct buf val;
 	struct refs refs;
 	uint64_t weight;
+	struct outbox *box;
 	size_t cost; /* counted in the outbox's bytes */
 	bool dropped; /* it vanished: not part of the snapshot */
 	void *filler;
@@ -42,7 +45,8 @@ struct slot {
 struct outbox {
 	struct builder *builder;
 	struct slot *first, **last;
-	size_t n, bytes;
+	size_t n;
+	_Atomic size_t bytes;
 };
 
 void outbox_init(struct outbox *o, struct builder *builder);
@@ -52,6 +56,9 @@ void outbox_fini(struct outbox *o);
 /* A new slot at the end for key (copied). */
 enum err outbox_append(struct outbox *o, struct bytes key, struct slot **out,
 	struct error *err) MUST_CHECK;
+
+/* s has got its value: it counts from now on.  Any thread. */
+void outbox_filled(struct slot *s);
 
 /* An entry that is complete already, as its item. */
 enum err outbox_item(struct outbox *o, const struct item *item,

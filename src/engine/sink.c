@@ -14,9 +14,6 @@
 #include "tree/cursor.h"
 #include "tree/image.h"
 
-/* Times within so many seconds of now may change again unnoticed. */
-enum { FRESH_SEC = 1 };
-
 struct backup_sink {
 	struct sink base;
 	struct ingest *in;
@@ -36,7 +33,8 @@ struct backup_sink {
 	struct upload *stream;
 	struct image *image;
 	struct slot *image_slot;
-	struct entry image_entry; /* plain fields only */
+	struct entry image_entry;
+	uint8_t *image_strings; /* what it borrows */
 };
 
 static struct backup_sink *
@@ -101,28 +99,33 @@ tell_current(struct backup_sink *s, struct bytes key)
 	progress_current(s->in->report->progress, text, len);
 }
 
-static bool
-is_fresh(const struct entry *e)
-{
-	struct when now = when_now();
-
-	return e->ctime.sec >= now.sec - FRESH_SEC ||
-	       e->mtime.sec >= now.sec - FRESH_SEC;
-}
-
 /* ---- one entry ---- */
 
+static bool
+may_be_linked(const struct entry *e)
+{
+	return e->nlink > 1 && e->type != ENTRY_DIR;
+}
+
 static enum err
-new_slot(struct backup_sink *s, struct bytes key, struct slot **out,
+append_slot(struct backup_sink *s, struct bytes key, struct slot **out,
 	struct error *err)
 {
-	enum err rc = ingest_stopped(s->in, err);
+	enum err rc = outbox_turn(&s->outbox, err);
 
-	if (rc == ERR_OK)
-		rc = outbox_turn(&s->outbox, err);
-	if (rc == ERR_OK)
-		rc = outbox_append(&s->outbox, key, out, err);
-	return rc;
+	return rc == ERR_OK ? outbox_append(&s->outbox, key, out, err) : rc;
+}
+
+/* For an entry of its own, which later ones may link to. */
+static enum err
+new_slot(struct backup_sink *s, struct bytes key, const struct entry *e,
+	struct slot **out, struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	if (may_be_linked(e))
+		rc = links_add(s->links, e->dev, e->ino, key, err);
+	return rc == ERR_OK ? append_slot(s, key, out, err) : rc;
 }
 
 /* A later name of a file that was met before. */
@@ -136,7 +139,7 @@ put_link(struct backup_sink *s, struct bytes key, const struct entry *e,
 
 	link.content = (struct content){ .kind = CONTENT_LINK, .bytes = first };
 	link.marks = 0;
-	rc = new_slot(s, key, &slot, err);
+	rc = append_slot(s, key, &slot, err);
 	if (rc == ERR_OK)
 		rc = slot_encode(slot, &link, err);
 	return rc;
@@ -166,7 +169,7 @@ same_as_old(struct backup_sink *s, const struct entry *e, bool is_link,
 
 	rc = entry_decode_stamp(&stamp, s->old.val.data, s->old.val.len, err);
 	*same = rc == ERR_OK && entry_unchanged(e, &stamp);
-	if (*same && !is_link && e->nlink > 1 && e->type != ENTRY_DIR)
+	if (*same && !is_link && may_be_linked(e))
 		*same = holds_content(&s->old, &rc, err);
 	return rc;
 }
@@ -189,6 +192,18 @@ count_entry(struct backup_sink *s, const struct entry *e, bool found, bool same)
 		p->bytes_done += e->size;
 }
 
+/* The previous entry stays as it is. */
+static enum err
+take_over(struct backup_sink *s, struct bytes key, const struct entry *e,
+	struct error *err)
+{
+	enum err rc = outbox_turn(&s->outbox, err);
+
+	if (rc == ERR_OK && may_be_linked(e))
+		rc = links_add(s->links, e->dev, e->ino, key, err);
+	return rc == ERR_OK ? outbox_item(&s->outbox, &s->old, err) : rc;
+}
+
 static enum err
 sink_offer(struct sink *base, struct bytes key, const struct entry *e,
 	bool *done, struct error *err)
@@ -199,19 +214,20 @@ sink_offer(struct sink *base, struct bytes key, const struct entry *e,
 	enum err rc;
 
 	*done = false;
-	rc = join(s, key, &found, err);
-	if (rc == ERR_OK && e->nlink > 1 && e->type != ENTRY_DIR)
-		rc = links_meet(s->links, e->dev, e->ino, key, &first, err);
+	rc = ingest_stopped(s->in, err);
+	if (rc == ERR_OK)
+		rc = join(s, key, &found, err);
+	if (rc == ERR_OK && may_be_linked(e))
+		first = links_find(s->links, e->dev, e->ino);
 	is_link = first.data != NULL;
 	if (rc == ERR_OK && found)
 		rc = same_as_old(s, e, is_link, &same, err);
 	if (rc != ERR_OK)
 		return rc;
 
-	s->marks = is_fresh(e) ? MARK_FRESH : 0;
 	*done = same || is_link;
 	count_entry(s, e, found, same);
-	if (*done || e->type != ENTRY_FILE)
+	if (*done)
 		s->in->report->progress->items_done++;
 	tell_entry(s, key, e,
 		same    ? CHANGE_SAME
@@ -219,14 +235,11 @@ sink_offer(struct sink *base, struct bytes key, const struct entry *e,
 			: CHANGE_NEW);
 	if (is_link)
 		return put_link(s, key, e, first, err);
-	if (!same) {
-		tell_current(s, key);
-		return ERR_OK;
-	}
-	rc = outbox_turn(&s->outbox, err);
-	if (rc == ERR_OK)
-		rc = outbox_item(&s->outbox, &s->old, err);
-	return rc;
+	if (same)
+		return take_over(s, key, e, err);
+	s->marks = ingest_fresh(e);
+	tell_current(s, key);
+	return ERR_OK;
 }
 
 static enum err
@@ -241,11 +254,12 @@ sink_entry(struct sink *base, struct bytes key, const struct entry *e,
 
 	marked.marks |= s->marks;
 	marked.xattr_slices = own;
-	rc = new_slot(s, key, &slot, err);
+	rc = new_slot(s, key, e, &slot, err);
 	if (rc == ERR_OK)
 		rc = ingest_spill_xattrs(s->in, s->in->lane, &marked, err);
 	if (rc == ERR_OK)
 		rc = slot_encode(slot, &marked, err);
+	s->in->report->progress->items_done++;
 	free(marked.xattr_slices.v);
 	return rc;
 }
@@ -255,19 +269,17 @@ sink_file(struct sink *base, struct bytes key, const struct entry *e,
 	struct reader *r, struct error *err)
 {
 	struct backup_sink *s = to_sink(base);
-	struct entry marked = *e;
 	struct slot *slot;
 	enum err rc;
 
-	marked.marks |= s->marks;
-	rc = new_slot(s, key, &slot, err);
+	rc = new_slot(s, key, e, &slot, err);
 	if (rc != ERR_OK) {
 		r->ops->close(r);
 		return rc;
 	}
 	if (e->size <= repo_config(s->in->repo)->chunker.min)
-		return gather_add(&s->gather, slot, &marked, r, err);
-	return upload_file(&s->uploads, slot, &marked, r, err);
+		return gather_add(&s->gather, slot, e, r, err);
+	return upload_file(&s->uploads, slot, e, r, err);
 }
 
 /* ---- streams and images ---- */
@@ -280,7 +292,7 @@ sink_stream_begin(struct sink *base, struct bytes key, const struct entry *e,
 	struct slot *slot;
 	enum err rc;
 
-	rc = new_slot(s, key, &slot, err);
+	rc = new_slot(s, key, e, &slot, err);
 	if (rc == ERR_OK)
 		rc = upload_begin(&s->uploads, slot, e, &s->stream, err);
 	return rc;
@@ -332,6 +344,14 @@ base_image(struct backup_sink *s, struct bytes base, struct id *root,
 	return rc;
 }
 
+static void
+forget_image(struct backup_sink *s)
+{
+	entry_fini(&s->image_entry);
+	free(s->image_strings);
+	s->image_strings = NULL;
+}
+
 static enum err
 sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
 	struct bytes from, struct error *err)
@@ -348,13 +368,13 @@ sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
 	else
 		conf.old_size = 0;
 	if (rc == ERR_OK)
-		rc = new_slot(s, key, &s->image_slot, err);
+		rc = new_slot(s, key, e, &s->image_slot, err);
+	if (rc != ERR_OK)
+		return rc;
+	s->image_entry = *e;
+	rc = ingest_keep_strings(&s->image_entry, &s->image_strings, err);
 	if (rc == ERR_OK)
 		rc = image_open(&s->image, &s->in->io, &conf, err);
-	s->image_entry = *e;
-	s->image_entry.user = s->image_entry.group = (struct bytes){ NULL, 0 };
-	s->image_entry.xattrs = s->image_entry.target =
-		(struct bytes){ NULL, 0 };
 	return rc;
 }
 
@@ -394,7 +414,11 @@ sink_image_end(struct sink *base, struct error *err)
 	e->content.kind = CONTENT_EXTENTS;
 	e->content.root = root.id;
 	s->in->report->progress->items_done++;
-	return slot_encode(s->image_slot, e, err);
+	rc = ingest_spill_xattrs(s->in, s->in->lane, e, err);
+	if (rc == ERR_OK)
+		rc = slot_encode(s->image_slot, e, err);
+	forget_image(s);
+	return rc;
 }
 
 /* ---- the rest ---- */
@@ -419,6 +443,10 @@ sink_previous(struct sink *base, struct bytes key, struct buf *out, bool *found,
 		goto out;
 	rc = entry_decode(&e, item.val.data, item.val.len, item.refs,
 		item.n_refs, err);
+	if (rc == ERR_OK && (e.marks & MARK_UNREADABLE) != 0) {
+		*found = false;
+		goto out;
+	}
 	if (rc == ERR_OK)
 		rc = content_open(&view, &s->in->io, &s->previous_root, &e,
 			err);
@@ -515,6 +543,7 @@ backup_sink_free(struct backup_sink *s)
 	gather_fini(&s->gather);
 	uploads_fini(&s->uploads);
 	image_free(s->image);
+	forget_image(s);
 	outbox_fini(&s->outbox);
 	links_free(s->links);
 	cursor_close(s->cursor);

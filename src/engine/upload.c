@@ -16,10 +16,11 @@ struct upload {
 	struct slot *slot;
 	struct reader *reader; /* NULL for streams */
 	struct entry entry;
-	uint8_t *names; /* what a stream's entry borrows */
+	uint8_t *strings; /* what a stream's entry borrows */
 	struct chunker chunker;
 	struct chunk *cur; /* being filled; NULL: none yet */
 	size_t scanned; /* how far the chunker is in cur */
+	bool linked; /* other entries may refer to this one */
 	uint64_t cur_off; /* where cur begins in the content */
 	uint64_t covered; /* up to here there are slices or extents */
 	struct builder *extents; /* NULL: still slices */
@@ -55,7 +56,7 @@ upload_free(struct upload *up)
 		up->reader->ops->close(up->reader);
 	builder_free(up->extents);
 	entry_fini(&up->entry);
-	free(up->names);
+	free(up->strings);
 	free(up);
 }
 
@@ -156,10 +157,12 @@ upload_complete(struct upload *up, struct error *err)
 		rc = ingest_spill_xattrs(in, in->lane, &up->entry, err);
 	if (rc == ERR_OK)
 		rc = slot_encode(up->slot, &up->entry, err);
+	if (rc != ERR_OK)
+		return rc;
 	up->slot->filler = NULL;
 	in->report->progress->items_done++;
 	upload_free(up);
-	return rc;
+	return ERR_OK;
 }
 
 /* The oldest chunk in flight has been stored; waits for that. */
@@ -291,18 +294,36 @@ need_chunk(struct upload *up)
 		up->cur = ingest_take(up->owner->in);
 }
 
+static void
+drop_chunk(struct upload *up)
+{
+	if (up->cur != NULL)
+		ingest_give(up->owner->in, up->cur);
+	up->cur = NULL;
+	up->scanned = 0;
+}
+
+/* The next chunk begins at off. */
+static void
+begin_at(struct upload *up, uint64_t off)
+{
+	struct repo *repo = up->owner->in->repo;
+
+	up->cur_off = off;
+	chunker_init(&up->chunker, repo_gear(repo),
+		&repo_config(repo)->chunker);
+}
+
 /* Whatever is left becomes a chunk; the next one begins at off. */
 static enum err
 flush_at(struct upload *up, uint64_t off, struct error *err)
 {
-	struct repo *repo = up->owner->in->repo;
 	enum err rc = ERR_OK;
 
 	if (up->cur != NULL && up->cur->len > 0)
 		rc = cut(up, up->cur->len, err);
-	up->cur_off = off;
-	chunker_init(&up->chunker, repo_gear(repo),
-		&repo_config(repo)->chunker);
+	drop_chunk(up);
+	begin_at(up, off);
 	return rc;
 }
 
@@ -322,8 +343,7 @@ upload_new(struct uploads *u, struct slot *s, const struct entry *e,
 	if (up->next != NULL)
 		up->next->link = &up->next;
 	u->live = up;
-	chunker_init(&up->chunker, repo_gear(u->in->repo),
-		&repo_config(u->in->repo)->chunker);
+	begin_at(up, 0);
 	s->filler = up;
 	s->is_done = slot_is_done;
 	s->finish = slot_finish;
@@ -409,15 +429,16 @@ pull_pass(struct upload *up, uint64_t *got, struct error *why,
 static enum err
 start_over(struct upload *up, struct error *err)
 {
-	enum err rc = flush_at(up, 0, err);
+	enum err rc = ERR_OK;
 
+	drop_chunk(up);
 	while (rc == ERR_OK && up->n_flights > 0)
 		rc = land(up->owner, err);
 	builder_free(up->extents);
 	up->extents = NULL;
 	up->entry.content.slices.n = 0;
 	up->covered = 0;
-	up->cur_off = 0;
+	begin_at(up, 0);
 	return rc;
 }
 
@@ -425,6 +446,7 @@ static enum err
 pull(struct upload *up, uint64_t *got, struct error *why, struct error *err)
 {
 	const struct reader_ops *ops = up->reader->ops;
+	unsigned marks = up->entry.marks;
 	bool changed = true;
 	enum err rc = ERR_OK;
 
@@ -434,6 +456,7 @@ pull(struct upload *up, uint64_t *got, struct error *why, struct error *err)
 		if (rc != ERR_OK ||
 			ops->open(up->reader, &up->entry, why) != ERR_OK)
 			return rc;
+		up->entry.marks = marks | ingest_fresh(&up->entry);
 		rc = pull_pass(up, got, why, err);
 		if (rc != ERR_OK || why->code != ERR_OK ||
 			ops->settle(up->reader, &changed, why) != ERR_OK)
@@ -453,17 +476,18 @@ give_up_file(struct upload *up, const struct error *why, struct error *err)
 
 	if (rc != ERR_OK)
 		return rc;
-	if (why->code == ERR_NOTFOUND && up->entry.nlink <= 1) {
+	if (why->code == ERR_NOTFOUND && !up->linked) {
 		s->dropped = true;
 	} else {
 		ingest_problem(up->owner->in,
 			(struct bytes){ s->key, s->key_len }, why);
 		up->entry.content.kind = CONTENT_NONE;
 		up->entry.xattrs = (struct bytes){ NULL, 0 };
-		up->entry.marks |= MARK_UNREADABLE;
+		up->entry.marks = MARK_UNREADABLE;
 		rc = slot_encode(s, &up->entry, err);
 	}
 	s->filler = NULL;
+	up->owner->in->report->progress->items_done++;
 	upload_free(up);
 	return rc;
 }
@@ -483,6 +507,7 @@ upload_file(struct uploads *u, struct slot *s, const struct entry *e,
 		return rc;
 	}
 	up->reader = r;
+	up->linked = e->nlink > 1;
 	rc = pull(up, &got, &why, err);
 	if (rc != ERR_OK)
 		return rc;
@@ -493,35 +518,15 @@ upload_file(struct uploads *u, struct slot *s, const struct entry *e,
 
 /* ---- streams ---- */
 
-/* The entry outlives the call, so what it borrows is copied. */
-static enum err
-own_names(struct upload *up, struct error *err)
-{
-	struct entry *e = &up->entry;
-	size_t len = e->user.len + e->group.len;
-
-	e->xattrs = e->target = (struct bytes){ NULL, 0 };
-	if (len == 0)
-		return ERR_OK;
-	up->names = malloc(len);
-	if (up->names == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	if (e->user.len > 0)
-		memcpy(up->names, e->user.data, e->user.len);
-	if (e->group.len > 0)
-		memcpy(up->names + e->user.len, e->group.data, e->group.len);
-	e->user.data = up->names;
-	e->group.data = up->names + e->user.len;
-	return ERR_OK;
-}
-
 enum err
 upload_begin(struct uploads *u, struct slot *s, const struct entry *e,
 	struct upload **out, struct error *err)
 {
 	enum err rc = upload_new(u, s, e, out, err);
 
-	return rc == ERR_OK ? own_names(*out, err) : rc;
+	if (rc == ERR_OK)
+		rc = ingest_keep_strings(&(*out)->entry, &(*out)->strings, err);
+	return rc;
 }
 
 enum err
