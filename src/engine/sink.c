@@ -450,7 +450,7 @@ sink_previous(struct sink *base, struct bytes key, struct buf *out, bool *found,
 	if (rc == ERR_OK)
 		rc = content_open(&view, &s->in->io, &s->previous_root, &e,
 			err);
-	if (rc == ERR_OK && content_size(view) > out->max)
+	if (rc == ERR_OK && content_size(view) > out->max - out->len)
 		rc = err_set(err, ERR_CORRUPT, "previous record is too large");
 	if (rc == ERR_OK)
 		rc = buf_reserve(out, (size_t)content_size(view), err);

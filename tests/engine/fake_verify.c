@@ -2,6 +2,7 @@
 /* fake_verify: a snapshot beside what it has to be. */
 #include <stdlib.h>
 
+#include "engine/ingest.h"
 #include "tests/engine/fake.h"
 #include "tree/content.h"
 #include "tree/cursor.h"
@@ -58,7 +59,7 @@ xattrs_of(struct verify *v, const struct entry *e)
 		return block;
 	for (size_t i = 0; i < e->xattr_slices.n; i++)
 		kept.size += e->xattr_slices.v[i].len;
-	assert_true(kept.size > XATTR_INLINE_MAX);
+	assert_true(kept.size > XATTRS_IN_TREE);
 	must(content_open(&view, &v->io.io, &v->snap->root, &kept, &err), &err);
 	must(buf_reserve(&block, (size_t)kept.size, &err), &err);
 	must(content_read(view, 0, block.data, (size_t)kept.size, &block.len,
