@@ -72,12 +72,25 @@ fill_identity(struct run *run, struct source *src, struct error *err)
 	return rc;
 }
 
+/* It cannot be a parent; whoever takes care of the repository hears of it. */
+static void
+on_bad_snapshot(void *arg, const struct error *why)
+{
+	const struct report *report = ((struct run *)arg)->report;
+	char text[600];
+
+	(void)snprintf(text, sizeof(text), "passed over: %s", why->msg);
+	report->note(report->arg, text);
+}
+
 /* The newest snapshot of the same host and the same sources. */
 static enum err
 find_parent(struct run *run, struct snapshot *parent, bool *found,
 	struct error *err)
 {
-	struct snapshot_filter filter = { .host = run->snap.host };
+	struct snapshot_filter filter = { .host = run->snap.host,
+		.bad = on_bad_snapshot,
+		.bad_arg = run };
 	struct snapshot_list list;
 	enum err rc;
 

@@ -30,7 +30,9 @@ struct walker {
 	struct job job;
 	struct walk *w;
 	struct buf bytes;
-	uint64_t n_refs; /* to data, of the node at hand */
+	/* of the node at hand: */
+	uint64_t n_refs, n_missing; /* to data; of them to none */
+	struct id missing; /* the first */
 };
 
 static enum err
@@ -80,9 +82,10 @@ pop(struct walk *w, struct id *id)
 }
 
 static enum err
-check_ref(struct walk *w, const struct ref *ref, struct error *err)
+on_ref(void *arg, const struct ref *ref, struct error *err)
 {
-	char name[ID_HEX + 1];
+	struct walker *k = arg;
+	struct walk *w = k->w;
 	struct location loc;
 	bool found;
 	enum err rc;
@@ -93,22 +96,31 @@ check_ref(struct walk *w, const struct ref *ref, struct error *err)
 		pthread_mutex_unlock(&w->lock);
 		return rc;
 	}
+	k->n_refs++;
 	rc = index_find(w->index, &ref->id, &loc, &found, err);
-	if (rc != ERR_OK)
+	if (rc != ERR_OK || (found && loc.rec.type == CHUNK_DATA))
 		return rc;
-	if (found && loc.rec.type == CHUNK_DATA)
-		return ERR_OK;
-	hex_encode(ref->id.b, ID_LEN, name);
-	return err_set(err, ERR_CORRUPT, "data chunk %s is missing", name);
+	if (k->n_missing++ == 0)
+		k->missing = ref->id;
+	return ERR_OK;
 }
 
 static enum err
-on_ref(void *arg, const struct ref *ref, struct error *err)
+check_refs(struct walker *k, size_t head_len, struct error *err)
 {
-	struct walker *k = arg;
+	char name[ID_HEX + 1];
+	enum err rc;
 
-	k->n_refs += !ref->node;
-	return check_ref(k->w, ref, err);
+	rc = node_each_ref(k->bytes.data, head_len, on_ref, k, err);
+	if (rc != ERR_OK || k->n_missing == 0)
+		return rc;
+	hex_encode(k->missing.b, ID_LEN, name);
+	if (k->n_missing == 1)
+		return err_set(err, ERR_CORRUPT, "data chunk %s is missing",
+			name);
+	return err_set(err, ERR_CORRUPT,
+		"data chunk %s and %llu others are missing", name,
+		(unsigned long long)k->n_missing - 1);
 }
 
 static enum err
@@ -131,7 +143,36 @@ check_item(const struct node *n, size_t i, struct error *err)
 	return rc;
 }
 
-/* Read one node, prove it, and follow its references. */
+static enum err
+read_node(struct walker *k, struct lane *lane, const struct id *id,
+	size_t *head_len, struct error *err)
+{
+	struct location loc;
+	bool found;
+	enum err rc = index_find(k->w->index, id, &loc, &found, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (!found || loc.rec.type != CHUNK_NODE)
+		return err_set(err, ERR_CORRUPT, "is missing");
+	buf_clear(&k->bytes);
+	return repo_read_at(lane, &loc, &k->bytes, head_len, err);
+}
+
+static enum err
+check_items(const struct node *n, struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	if (node_level(n) > 0)
+		return ERR_OK;
+	for (size_t i = 0; rc == ERR_OK && i < node_count(n); i++)
+		rc = check_item(n, i, err);
+	return rc;
+}
+
+/* Read one node, prove it, and follow its references, also where an item of it
+ * is none. */
 static enum err
 check_node(struct walker *k, struct lane *lane, const struct id *id,
 	struct error *err)
@@ -140,16 +181,15 @@ check_node(struct walker *k, struct lane *lane, const struct id *id,
 	size_t head_len;
 	enum err rc;
 
-	buf_clear(&k->bytes);
-	rc = repo_read_node(lane, id, &k->bytes, &head_len, err);
+	rc = read_node(k, lane, id, &head_len, err);
 	if (rc == ERR_OK)
 		rc = node_decode(&n, k->bytes.data, k->bytes.len, head_len,
 			err);
-	for (size_t i = 0;
-		rc == ERR_OK && node_level(n) == 0 && i < node_count(n); i++)
-		rc = check_item(n, i, err);
-	if (rc == ERR_OK)
-		rc = node_each_ref(k->bytes.data, head_len, on_ref, k, err);
+	if (rc == ERR_OK) {
+		rc = check_refs(k, head_len, err);
+		if (rc == ERR_OK)
+			rc = check_items(n, err);
+	}
 	node_free(n);
 	return rc;
 }
@@ -165,7 +205,7 @@ walker_run(struct job *job, unsigned worker)
 
 	while (pop(w, &id)) {
 		why = ERROR_INIT;
-		k->n_refs = 0;
+		k->n_refs = k->n_missing = 0;
 		if (check_node(k, w->c->crew.lanes[worker], &id, &why) !=
 			ERR_OK) {
 			hex_encode(id.b, ID_LEN, name);
@@ -226,7 +266,7 @@ walk_all(struct walk *w, struct error *err)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	for (unsigned i = 0; i < w->c->crew.n; i++) {
 		team[i] = (struct walker){ { .run = walker_run }, w,
-			BUF_INIT((size_t)2 * CHUNK_MAX), 0 };
+			BUF_INIT((size_t)2 * CHUNK_MAX), 0, 0, { { 0 } } };
 		pool_submit(w->c->crew.pool, &team[i].job);
 	}
 	pool_drain(w->c->crew.pool);
@@ -238,20 +278,54 @@ walk_all(struct walk *w, struct error *err)
 	return w->err.code;
 }
 
+static enum err
+on_bad_segment(void *arg, const char *name, const struct error *why,
+	struct error *err)
+{
+	return ERR_OK;
+}
+
+/* The repository's index; where a segment is damaged, which check_packs has
+ * told, one of the others, to be closed. */
+static enum err
+open_index(struct walk *w, struct index **own, struct error *err)
+{
+	struct repo *r = w->c->repo;
+	struct index_conf conf = { .store = repo_store(r),
+		.structure = &repo_keys(r)->structure,
+		.bad = on_bad_segment };
+	struct error why;
+	enum err rc;
+
+	rc = repo_index(r, &w->index, &why);
+	if (rc == ERR_OK)
+		rc = index_refresh(w->index, &why);
+	if (rc == ERR_CORRUPT || rc == ERR_VERSION) {
+		rc = index_open(own, &conf, err);
+		w->index = *own;
+	} else if (rc != ERR_OK) {
+		*err = why;
+	}
+	return rc;
+}
+
 enum err
 check_trees(struct checking *c, struct error *err)
 {
 	struct walk w = { .c = c,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.more = PTHREAD_COND_INITIALIZER };
+	struct index *own = NULL;
 	enum err rc;
 
-	rc = repo_index(c->repo, &w.index, err);
+	/* In this order: a snapshot that is there refers to what is in a
+	 * segment by then. */
+	rc = repo_each_snapshot(c->repo, on_snapshot, on_bad_snapshot, &w, err);
 	if (rc == ERR_OK)
-		rc = repo_each_snapshot(c->repo, on_snapshot, on_bad_snapshot,
-			&w, err);
+		rc = open_index(&w, &own, err);
 	if (rc == ERR_OK)
 		rc = walk_all(&w, err);
+	index_close(own);
 	idset_fini(&w.met);
 	free(w.stack);
 	pthread_cond_destroy(&w.more);

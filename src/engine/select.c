@@ -45,21 +45,43 @@ passes(const struct snapshot *s, const struct snapshot_filter *f)
 }
 
 static enum err
+pass_over(const struct loading *l, const struct error *why, struct error *err)
+{
+	const struct snapshot_filter *f = l->filter;
+
+	if ((why->code == ERR_CORRUPT || why->code == ERR_VERSION) &&
+		f != NULL && f->bad != NULL) {
+		f->bad(f->bad_arg, why);
+		return ERR_OK;
+	}
+	*err = *why;
+	return err->code;
+}
+
+static enum err
+on_bad(void *arg, const char *name, const struct error *why, struct error *err)
+{
+	return pass_over(arg, why, err);
+}
+
+static enum err
 load_one(void *arg, const struct snapshot_ref *ref, struct error *err)
 {
 	struct loading *l = arg;
 	struct snapshot *v;
+	struct error why = ERROR_INIT;
 	struct snapshot s;
 	char name[UID_HEX + 1];
 	enum err rc;
 
 	snapshot_init(&s);
 	s.uid = ref->uid;
-	rc = snapshot_decode(&s, ref->data, ref->len, err);
+	rc = snapshot_decode(&s, ref->data, ref->len, &why);
 	if (rc != ERR_OK) {
 		hex_encode(ref->uid.b, UID_LEN, name);
 		snapshot_fini(&s);
-		return err_wrap(err, "snapshot %s", name);
+		(void)err_wrap(&why, "snapshot %s", name);
+		return pass_over(l, &why, err);
 	}
 	if (!passes(&s, l->filter)) {
 		snapshot_fini(&s);
@@ -92,7 +114,7 @@ snapshot_list_load(struct snapshot_list *out, struct repo *r,
 	struct loading l = { &list, filter };
 	enum err rc;
 
-	rc = repo_each_snapshot(r, load_one, NULL, &l, err);
+	rc = repo_each_snapshot(r, load_one, on_bad, &l, err);
 	if (rc != ERR_OK) {
 		snapshot_list_fini(&list);
 		return rc;

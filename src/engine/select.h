@@ -15,6 +15,10 @@ struct snapshot_filter {
 	const char *host;
 	struct strings tags; /* all of them */
 	struct strings sources; /* all of them, as "files:/etc" or "/etc" */
+	/* Told of a record that is damaged or too new, which is then passed
+	 * over; NULL: the first one is an error. */
+	void (*bad)(void *arg, const struct error *why);
+	void *bad_arg;
 };
 
 struct snapshot_list {
