@@ -153,9 +153,12 @@ filled(struct fake *f)
 	char name[64];
 
 	fake_init(f, true);
-	for (unsigned i = 0; i < 500; i++) {
-		(void)snprintf(name, sizeof(name), "d%u/f%03u", i / 100, i);
-		(void)fake_add(f, name, 100 + 13 * i);
+	for (unsigned i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof(name), "d%u/f%04u", i / 400, i);
+		if (i % 5 == 0)
+			(void)fake_add(f, name, 100 + 13 * i);
+		else
+			fake_add(f, name, 0)->type = ENTRY_DIR;
 	}
 	(void)fake_add(f, "image", 3000 * KIB);
 	take_and_forget(f);
@@ -232,7 +235,7 @@ test_sound(void **state)
 	assert_int_equal(two.nodes, one.nodes);
 	assert_int_equal(two.references, one.references);
 	/* One with a file more shares most of them. */
-	(void)fake_add(&f, "d2/f222-more", 100);
+	(void)fake_add(&f, "d2/f0888-more", 100);
 	take_and_forget(&f);
 	three = check(&f, 0);
 	assert_true(three.nodes > one.nodes);
