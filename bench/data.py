@@ -22,7 +22,7 @@ class Data:
 
     def make(self):
         os.makedirs(self.top)
-        measure.apart(self.fill)
+        self.fill()
 
     def remove(self):
         shutil.rmtree(self.top, ignore_errors=True)

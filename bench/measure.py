@@ -26,24 +26,6 @@ class Cost:
         self.rss = rss  # bytes, peak
 
 
-def apart(work, *args):
-    """Call work in a process of its own.
-
-    A program's peak of memory is counted from that of the process that
-    started it, so this one must stay small.
-    """
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work(*args)
-            status = 0
-        finally:
-            os._exit(status)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
-        raise RuntimeError('preparing the data failed')
-
-
 def kill_running():
     if _running is not None:
         try:
