@@ -57,7 +57,7 @@ join(struct backup_sink *s, struct bytes key, bool *found, struct error *err)
 		if (!s->old_valid)
 			rc = cursor_next(s->cursor, &s->old, err);
 		if (rc != ERR_OK)
-			return rc;
+			return err_wrap(err, "previous snapshot");
 		s->old_valid = true;
 		if (s->old.key.data == NULL)
 			return ERR_OK;
