@@ -206,8 +206,7 @@ read_file(struct batch *b, struct member *m, struct error *err)
 
 	for (unsigned i = 0; changed && i < READ_ATTEMPTS; i++) {
 		e->content.slices.n = 0;
-		if (b->n_flushed == n_flushed)
-			b->len = start;
+		b->len = b->n_flushed == n_flushed ? start : 0;
 		rc = ops->open(m->reader, e, err);
 		e->marks = marks | ingest_fresh(e);
 		if (rc == ERR_OK)
@@ -297,8 +296,7 @@ member_run(struct batch *b, struct member *m, struct error *err)
 		return err->code;
 	}
 	if (rc != ERR_OK) {
-		if (b->n_flushed == n_flushed)
-			b->len = start;
+		b->len = b->n_flushed == n_flushed ? start : 0;
 		rc = note_unreadable(b, m, &why, err);
 	}
 	remember_patch(m);

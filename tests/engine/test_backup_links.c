@@ -340,8 +340,7 @@ test_large_entries_wait(void **state)
 	fake_init(&f, true);
 	for (unsigned i = 0; i < test_scale(24000); i++) {
 		(void)snprintf(path, sizeof(path), "b/%06u", i);
-		fake_add(&f, path, 100)->xattrs_len =
-			i % 50 == 0 ? 60000 : 4000;
+		fake_add(&f, path, 100)->xattrs_len = i % 4 == 0 ? 60000 : 4000;
 	}
 	fake_add(&f, "a", 1000)->trouble.delay_us = 1000000;
 	held = held_behind_slow_file(&f);

@@ -188,6 +188,17 @@ test_vain_reads_store_little(void **state)
 	take(&f, &snap);
 	assert_true(snap.figures.bytes_added < 4 * KIB);
 	snapshot_fini(&snap);
+	/* Of small ones only what was read last, and what filled a chunk. */
+	for (unsigned i = 0; i < 4; i++) {
+		f.files[i]->size = 100000;
+		f.files[i]->trouble = (struct fake_trouble){ .changes = 99 };
+	}
+	f.files[3]->trouble.resized = true;
+	f.files[3]->trouble.sizes[0] = 3 * MIB;
+	f.files[3]->trouble.sizes[1] = f.files[3]->trouble.sizes[2] = 100000;
+	take(&f, &snap);
+	assert_true(snap.figures.bytes_added < 400000 + 2 * MIB + 8 * KIB);
+	snapshot_fini(&snap);
 	fake_fini(&f);
 }
 

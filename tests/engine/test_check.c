@@ -534,7 +534,14 @@ test_backup_meanwhile(void **state)
 		assert_true(m.done);
 		if (r.errors > 0)
 			fail_msg("%s %d: %s", m.prefix, m.op, told);
+		/* By a handle that was used before, too. */
 		m.writer = NULL;
+		(void)fake_add(&writer, "d3/newer", 30 * KIB);
+		fake_reopen(&writer, NULL);
+		take_and_forget(&writer);
+		must(try_check(&f, 0, &r, &err), &err);
+		if (r.errors > 0)
+			fail_msg("again: %s", told);
 		repo_close(writer.repo);
 		writer.repo = NULL;
 		writer.st = NULL;
