@@ -9,6 +9,7 @@
 #include "cli/opened.h"
 #include "cli/text.h"
 #include "model/path.h"
+#include "tree/content.h"
 #include "tree/diff.h"
 
 enum { NAME_ROOM = 1 << 20 };
@@ -16,6 +17,8 @@ enum { NAME_ROOM = 1 << 20 };
 struct differing {
 	const struct cli *c;
 	struct bytes top; /* only at or below it */
+	struct tree_side sides[2];
+	struct content_view *a, *b; /* of the last pair that was looked at */
 	uint64_t added, removed, content, attributes;
 	uint64_t bytes_added, bytes_removed;
 };
@@ -27,30 +30,56 @@ bytes_eq(struct bytes a, struct bytes b)
 	       (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Whether two contents are kept as the same chunks: then they are equal. */
+/* Whether two contents have to be looked at to know that they are equal. */
 static bool
-same_content(const struct entry *a, const struct entry *b)
+same_layout(const struct content *x, const struct content *y)
 {
-	const struct content *x = &a->content, *y = &b->content;
-
-	if (a->type != b->type || a->size != b->size || x->kind != y->kind ||
-		!bytes_eq(a->target, b->target))
+	if (x->kind != y->kind)
 		return false;
 	if (x->kind == CONTENT_EXTENTS)
 		return id_eq(&x->root, &y->root);
-	if (x->kind != CONTENT_SLICES)
-		return bytes_eq(x->bytes, y->bytes);
-	if (x->slices.n != y->slices.n)
-		return false;
-	for (size_t i = 0; i < x->slices.n; i++) {
-		const struct slice *s = &x->slices.v[i], *t = &y->slices.v[i];
+	return x->kind != CONTENT_SLICES && x->kind != CONTENT_LINK &&
+	       bytes_eq(x->bytes, y->bytes);
+}
 
-		if (s->len != t->len || s->hole != t->hole ||
-			(!s->hole && (s->off != t->off ||
-					     !id_eq(&s->chunk, &t->chunk))))
-			return false;
-	}
-	return true;
+/* *stored is false for another name of an entry that could not be read. */
+static enum err
+look_at(struct content_view **v, struct tree_side *side, const struct entry *e,
+	bool *stored, struct error *err)
+{
+	enum err rc;
+
+	if (*v != NULL)
+		rc = content_reopen(*v, &side->root, e, err);
+	else
+		rc = content_open(v, side->io, &side->root, e, err);
+	*stored = rc == ERR_OK;
+	if (rc == ERR_NOTFOUND && e->content.kind == CONTENT_LINK)
+		rc = ERR_OK;
+	return rc;
+}
+
+/* Files gathered anew, or cut at other places, keep the bytes they had.  One
+ * whose content was not stored is another than one whose was. */
+static enum err
+same_content(struct differing *d, const struct entry *a, const struct entry *b,
+	bool *same, struct error *err)
+{
+	const struct content *x = &a->content, *y = &b->content;
+	enum err rc;
+
+	*same = a->size == b->size && bytes_eq(a->target, b->target);
+	if (!*same || same_layout(x, y))
+		return ERR_OK;
+	*same = x->kind != CONTENT_NONE && y->kind != CONTENT_NONE;
+	if (!*same)
+		return ERR_OK;
+	rc = look_at(&d->a, &d->sides[0], a, same, err);
+	if (rc == ERR_OK && *same)
+		rc = look_at(&d->b, &d->sides[1], b, same, err);
+	if (rc == ERR_OK && *same)
+		rc = content_equal(d->a, d->b, same, err);
+	return rc;
 }
 
 /* What people mean by changed; other stamps (inode, ctime) are the cache's. */
@@ -98,14 +127,22 @@ decode(struct entry *e, const struct item *item, struct error *err)
 		item->n_refs, err);
 }
 
-static void
+static enum err
 count_both(struct differing *d, struct bytes key, const struct entry *a,
-	const struct entry *b)
+	const struct entry *b, struct error *err)
 {
+	bool same;
+	enum err rc;
+
 	if (a->type != b->type) {
 		d->content++;
 		print_change(d, 'T', key, a, b);
-	} else if (!same_content(a, b)) {
+		return ERR_OK;
+	}
+	rc = same_content(d, a, b, &same, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (!same) {
 		d->content++;
 		print_change(d, 'M', key, a, b);
 	} else if (!same_attributes(a, b)) {
@@ -113,6 +150,7 @@ count_both(struct differing *d, struct bytes key, const struct entry *a,
 		if (flag_on(d->c, "metadata"))
 			print_change(d, 'U', key, a, b);
 	}
+	return ERR_OK;
 }
 
 static enum err
@@ -140,7 +178,7 @@ on_difference(void *arg, const struct item *a, const struct item *b,
 		d->bytes_removed += x.size;
 		print_change(d, '-', key, &x, NULL);
 	} else if (rc == ERR_OK) {
-		count_both(d, key, &x, &y);
+		rc = count_both(d, key, &x, &y, err);
 	}
 	entry_fini(&x);
 	entry_fini(&y);
@@ -183,7 +221,6 @@ run_diff(struct cli *c, struct error *err)
 {
 	struct differing d = { .c = c };
 	struct snapshot other;
-	struct tree_side a, b;
 	struct opened o;
 	enum err rc;
 
@@ -194,12 +231,15 @@ run_diff(struct cli *c, struct error *err)
 			NULL, err);
 	if (rc == ERR_OK) {
 		d.top = (struct bytes){ o.sub.data, o.sub.len };
-		a = (struct tree_side){ &o.io.io, o.snap.root };
-		b = (struct tree_side){ &o.io.io, other.root };
-		rc = tree_diff(&a, &b, TREE_ENTRIES, on_difference, &d, err);
+		d.sides[0] = (struct tree_side){ &o.io.io, o.snap.root };
+		d.sides[1] = (struct tree_side){ &o.io.io, other.root };
+		rc = tree_diff(&d.sides[0], &d.sides[1], TREE_ENTRIES,
+			on_difference, &d, err);
 	}
 	if (rc == ERR_OK)
 		print_total(&d);
+	content_close(d.a);
+	content_close(d.b);
 	snapshot_fini(&other);
 	opened_close(&o);
 	return rc;

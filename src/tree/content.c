@@ -138,6 +138,19 @@ open_link(struct content_view *v, struct tree_io *io, const struct id *root,
 	return rc;
 }
 
+/* The view of nothing; its chunks stay. */
+static void
+drop_entry(struct content_view *v)
+{
+	struct chunks kept = v->chunks;
+
+	cursor_close(v->cursor);
+	free(v->bytes);
+	free(v->slices);
+	free(v->ends);
+	*v = (struct content_view){ .chunks = kept };
+}
+
 enum err
 content_open(struct content_view **out, struct tree_io *io,
 	const struct id *root, const struct entry *e, struct error *err)
@@ -147,17 +160,34 @@ content_open(struct content_view **out, struct tree_io *io,
 
 	if (v == NULL)
 		return no_memory(err);
+	chunks_init(&v->chunks, io, CONTENT_CACHE);
+	rc = content_reopen(v, root, e, err);
+	if (rc != ERR_OK) {
+		content_close(v);
+		return rc;
+	}
+	*out = v;
+	return ERR_OK;
+}
+
+enum err
+content_reopen(struct content_view *v, const struct id *root,
+	const struct entry *e, struct error *err)
+{
+	struct tree_io *io = v->chunks.io;
+	enum err rc;
+
+	drop_entry(v);
 	if (e->content.kind == CONTENT_LINK)
 		rc = open_link(v, io, root, e, err);
 	else
 		rc = open_entry(v, io, e, err);
 	if (rc != ERR_OK) {
-		content_close(v);
+		drop_entry(v);
 		return rc;
 	}
-	chunks_init(&v->chunks, io,
-		v->kind == CONTENT_EXTENTS ? EXTENTS_CACHE : CONTENT_CACHE);
-	*out = v;
+	v->chunks.max =
+		v->kind == CONTENT_EXTENTS ? EXTENTS_CACHE : CONTENT_CACHE;
 	return ERR_OK;
 }
 
@@ -166,11 +196,8 @@ content_close(struct content_view *v)
 {
 	if (v == NULL)
 		return;
+	drop_entry(v);
 	chunks_fini(&v->chunks);
-	cursor_close(v->cursor);
-	free(v->bytes);
-	free(v->slices);
-	free(v->ends);
 	free(v);
 }
 

@@ -45,6 +45,11 @@ enum err content_open(struct content_view **out, struct tree_io *io,
 	struct error *err) MUST_CHECK;
 void content_close(struct content_view *v);
 
+/* As content_open, by a view that stood for another entry: the chunks it has
+ * fetched stay at hand.  After a failure it stands for nothing. */
+enum err content_reopen(struct content_view *v, const struct id *root,
+	const struct entry *e, struct error *err) MUST_CHECK;
+
 uint64_t content_size(const struct content_view *v);
 
 /* The piece that covers off, from off on; its len is 0 at the end. */
@@ -54,5 +59,10 @@ enum err content_piece(struct content_view *v, uint64_t off, struct piece *out,
 /* Up to len bytes at off, holes as zeroes; *got < len only at the end. */
 enum err content_read(struct content_view *v, uint64_t off, void *data,
 	size_t len, size_t *got, struct error *err) MUST_CHECK;
+
+/* Whether the bytes are the same.  What both keep as the same part of the
+ * same chunk, or as a hole, is not fetched. */
+enum err content_equal(struct content_view *a, struct content_view *b,
+	bool *equal, struct error *err) MUST_CHECK;
 
 #endif /* TREE_CONTENT_H */

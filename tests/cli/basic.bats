@@ -39,6 +39,25 @@ load helper
 	[[ $output != *random* ]]
 }
 
+@test "diff tells changed bytes, not chunks that were cut anew" {
+	mkdir "$T/tree"
+	for i in {1..200}; do
+		head -c "$((i * 97))" /dev/urandom >"$T/tree/f$i"
+	done
+	ln "$T/tree/f150" "$T/tree/z150"
+	new_repo
+	coffer backup -q "$T/tree"
+	first=$(coffer snapshots --json | tail -n 1 | sed 's/.*"short_id":"\([^"]*\).*/\1/')
+	rm "$T/tree/f1" "$T/tree"/f11*
+	printf x | dd of="$T/tree/f99" bs=1 seek=50 conv=notrunc status=none
+	coffer backup -q --force "$T/tree"
+	run -0 coffer diff "$first" latest
+	[ "$(grep -c '^M' <<<"$output")" -eq 1 ]
+	[[ $output == *"M  $T/tree/f99"* ]]
+	[ "$(grep -c '^-' <<<"$output")" -eq 12 ]
+	[[ $output != *z150* ]]
+}
+
 @test "an unchanged backup reads and stores nothing" {
 	small_tree "$T/tree"
 	find "$T" -exec touch -h -d '2020-01-01' {} +
