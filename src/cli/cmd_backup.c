@@ -41,7 +41,7 @@ static const struct flag backup_flags[] = {
 		"compare with it, instead of the newest that fits" },
 	{ "force", 'f', FLAG_BOOL, NULL, "compare with none: read all" },
 	{ "dry-run", 'n', FLAG_BOOL, NULL, "write nothing" },
-	{ "level", 0, FLAG_TEXT, "N", "zstd level, 1 to 19 (default: 1)" },
+	{ "level", 0, FLAG_TEXT, "N", "zstd level, 1 to 19 (default: 1, large files 2)" },
 	{ "workers", 0, FLAG_TEXT, "N", "threads (default: processors)" },
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };

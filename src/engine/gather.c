@@ -107,7 +107,7 @@ flush_chunk(struct batch *b, struct slices *reading, struct error *err)
 
 	if (b->len == 0)
 		return ERR_OK;
-	if (writer_put_data(b->gather->in->writer, b->lane, b->data, b->len,
+	if (writer_put_gathered(b->gather->in->writer, b->lane, b->data, b->len,
 		    &id, NULL, &b->err) != ERR_OK) {
 		*err = b->err;
 		return err->code;

@@ -26,7 +26,7 @@
 #include "repo/stage.h"
 #include "repo/upload.h"
 
-enum { LEVEL_DEFAULT = 1, VERIFY_DEFAULT = 16 };
+enum { LEVEL_DEFAULT = 1, LEVEL_LARGE = 2, VERIFY_DEFAULT = 16 };
 
 struct writer {
 	struct repo *repo;
@@ -34,7 +34,7 @@ struct writer {
 	struct session session;
 	struct stage *stage; /* NULL in a dry run */
 	struct upload *upload; /* likewise */
-	int level;
+	int level, level_large; /* of parts of large contents */
 	unsigned verify_every;
 	bool dry_run, committed;
 	_Atomic uint64_t chunks_new, chunks_known, bytes_added, bytes_stored;
@@ -44,6 +44,7 @@ struct writer {
 struct chunk {
 	struct record rec;
 	struct node_bytes bytes; /* of data, only the body */
+	int level;
 };
 
 /* An index that is open already may have been read before the session object
@@ -124,6 +125,7 @@ writer_open(struct writer **out, struct repo *r, const struct writer_conf *conf,
 	}
 	w->repo = r;
 	w->level = conf->level != 0 ? conf->level : LEVEL_DEFAULT;
+	w->level_large = conf->level != 0 ? conf->level : LEVEL_LARGE;
 	w->verify_every =
 		conf->verify_every != 0 ? conf->verify_every : VERIFY_DEFAULT;
 	w->dry_run = conf->dry_run;
@@ -177,7 +179,7 @@ compress(struct writer *w, struct lane *lane, struct chunk *c,
 	rc = lane_room(&lane->stored, compress_bound(b->body_len), err);
 	if (rc != ERR_OK)
 		return rc;
-	n = compress_bytes(lane->compressor, w->level, b->body, b->body_len,
+	n = compress_bytes(lane->compressor, c->level, b->body, b->body_len,
 		lane->stored.data);
 	c->rec.codec = n > 0 ? CODEC_ZSTD : CODEC_RAW;
 	parts->head = b->head;
@@ -302,20 +304,40 @@ check_len(size_t head_len, size_t body_len, struct error *err)
 		head_len + body_len);
 }
 
+static enum err
+put_data(struct writer *w, struct lane *lane, struct chunk *c, struct id *id,
+	size_t *added, struct error *err)
+{
+	const struct node_bytes *b = &c->bytes;
+	enum err rc = check_len(0, b->body_len, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	c->rec.type = CHUNK_DATA;
+	c->rec.plain_len = (uint32_t)b->body_len;
+	repo_data_id(w->repo, b->body, b->body_len, &c->rec.id);
+	*id = c->rec.id;
+	return put(w, lane, c, added, err);
+}
+
 enum err
 writer_put_data(struct writer *w, struct lane *lane, const void *data,
 	size_t len, struct id *id, size_t *added, struct error *err)
 {
-	struct chunk c = { .rec = { .type = CHUNK_DATA },
-		.bytes = { .body = data, .body_len = len } };
-	enum err rc = check_len(0, len, err);
+	struct chunk c = { .bytes = { .body = data, .body_len = len },
+		.level = w->level_large };
 
-	if (rc != ERR_OK)
-		return rc;
-	c.rec.plain_len = (uint32_t)len;
-	repo_data_id(w->repo, data, len, &c.rec.id);
-	*id = c.rec.id;
-	return put(w, lane, &c, added, err);
+	return put_data(w, lane, &c, id, added, err);
+}
+
+enum err
+writer_put_gathered(struct writer *w, struct lane *lane, const void *data,
+	size_t len, struct id *id, size_t *added, struct error *err)
+{
+	struct chunk c = { .bytes = { .body = data, .body_len = len },
+		.level = w->level };
+
+	return put_data(w, lane, &c, id, added, err);
 }
 
 enum err
@@ -323,7 +345,9 @@ writer_put_node(struct writer *w, struct lane *lane,
 	const struct node_bytes *node, struct id *id, size_t *added,
 	struct error *err)
 {
-	struct chunk c = { .rec = { .type = CHUNK_NODE }, .bytes = *node };
+	struct chunk c = { .rec = { .type = CHUNK_NODE },
+		.bytes = *node,
+		.level = w->level };
 	enum err rc = check_len(node->head_len, node->body_len, err);
 
 	if (rc != ERR_OK)

@@ -40,7 +40,7 @@ enum { PUBLISH_PACKS = 64, PUBLISH_SEC = 60 };
 struct writer;
 
 struct writer_conf {
-	int level; /* zstd; 1 where 0 */
+	int level; /* zstd; 0: 1, and 2 for parts of large contents */
 	unsigned verify_every; /* open and re-hash 1 of so many data records
 				  before the pack is stored; 0: 16; nodes
 				  always */
@@ -58,11 +58,14 @@ void writer_free(struct writer *w);
 /* Of the snapshot to be: its session's uid. */
 const struct uid *writer_uid(const struct writer *w);
 
-/* Store one chunk unless the repository has it.  len <= CHUNK_MAX, > 0.
- * *id is its name either way.  added (may be NULL): stored bytes, 0 where
- * the chunk was there. */
+/* Store one chunk unless the repository has it: a part of a large content, or
+ * many small ones gathered.  len <= CHUNK_MAX, > 0.  *id is its name either
+ * way.  added (may be NULL): stored bytes, 0 where the chunk was there. */
 enum err writer_put_data(struct writer *w, struct lane *lane, const void *data,
 	size_t len, struct id *id, size_t *added, struct error *err);
+enum err writer_put_gathered(struct writer *w, struct lane *lane,
+	const void *data, size_t len, struct id *id, size_t *added,
+	struct error *err);
 
 struct node_bytes {
 	const void *head;
