@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mover: packs made of records that lie in other packs, moved as they are
+ * sealed, so that no content key is needed (docs/format.md, section 5).
+ *
+ *   mover_new -> mover_add... -> mover_finish -> mover_free
+ *
+ * Data and nodes go to packs of their own.  A pack is stored when it reaches
+ * the target; its records then lie in the index of r, and a segment names them
+ * after mover_finish.  One thread.  Memory: two packs.
+ *
+ * Crash argument: as for any writer, pack, then segment; the records moved
+ * are copies, and nothing refers to their new place before it is durable.
+ */
+#ifndef REPO_MOVER_H
+#define REPO_MOVER_H
+
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "repo/repo.h"
+
+struct mover;
+
+enum err mover_new(struct mover **out, struct repo *r,
+	struct error *err) MUST_CHECK;
+void mover_free(struct mover *m);
+
+/* The record at loc.  Its tags are verified as far as the key can: the
+ * references of a node by the structure key. */
+enum err mover_add(struct mover *m, const struct location *loc,
+	struct error *err) MUST_CHECK;
+
+/* Store what is open, and publish. */
+enum err mover_finish(struct mover *m, struct error *err) MUST_CHECK;
+
+uint64_t mover_bytes(const struct mover *m); /* stored so far */
+
+#endif /* REPO_MOVER_H */
