@@ -46,8 +46,11 @@ struct condemned {
 	struct when time;
 	struct id *packs;
 	size_t n_packs;
-	struct segment_ref *segments;
+	struct segment_ref *segments; /* void ones, to be deleted */
 	size_t n_segments;
+	struct segment_ref *counted; /* all that counted, listed last of all
+					before this was created */
+	size_t n_counted;
 	struct doomed *doomed;
 	size_t n_doomed;
 	struct snapshot_name *known; /* that were looked at */
@@ -102,6 +105,9 @@ enum err epoch_forget_before(struct store *st, uint64_t epoch,
 /*
  * What counts now: the state and, where state.final > 0, its list.  Read
  * again where that final was removed meanwhile, because a newer one is there.
+ *
+ * It is read after the listing that it is applied to: what a late request
+ * brought back is void by a final that was there before.
  */
 struct counting {
 	struct epoch_state state;
@@ -113,5 +119,15 @@ void counting_fini(struct counting *c);
 bool counting_segment(const struct counting *c, const struct segment_ref *seg);
 bool counting_snapshot(const struct counting *c,
 	const struct snapshot_name *name, uint64_t view);
+
+/*
+ * Whether a session with this view may deduplicate against the segment: as
+ * counting_segment, but while the epoch of its view is open (condemned is
+ * then its list) only what that list counted, or what has this view.  Other
+ * segments may be late ones of fenced sessions, which the final will not
+ * name.
+ */
+bool counting_for_claims(const struct counting *c, uint64_t view,
+	const struct condemned *condemned, const struct segment_ref *seg);
 
 #endif /* REPO_EPOCH_H */

@@ -56,7 +56,8 @@ enum err marks_forget(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, const char *reason,
 	struct error *err) MUST_CHECK;
 /* ERR_NOTFOUND where it is not forgotten; ERR_EXISTS where a prune was
- * first. */
+ * first, also where it has removed the snapshot and its marks meanwhile: after
+ * the end was created, the snapshot has to be there still. */
 enum err marks_undelete(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct error *err) MUST_CHECK;
 /* The prune's side: *swept is false where an undelete was first. */
