@@ -207,6 +207,21 @@ store_size(struct store *st, const char *name, uint64_t *size,
 }
 
 enum err
+store_time(struct store *st, const char *name, struct when *out,
+	struct error *err)
+{
+	enum err rc;
+
+	assert(st != NULL && name != NULL && out != NULL && err != NULL);
+	rc = check_name(name, err);
+	if (rc != ERR_OK)
+		return rc;
+	rc = st->ops->time(st, name, out, err);
+	assert(rc == ERR_OK || rc == err->code);
+	return rc;
+}
+
+enum err
 store_list(struct store *st, const char *prefix, store_list_fn *fn, void *arg,
 	struct error *err)
 {

@@ -13,6 +13,7 @@
  *   exact        get returns len bytes or fails; an object that ends earlier
  *                is ERR_CORRUPT
  *   honest       ERR_AGAIN only where the same call may yet succeed
+ *   dated        time is that of the put by the store's own clock, and stays
  *
  * A name is 1 to 8 components joined by '/', each 1 to 64 characters of
  * [a-z0-9._-] that do not begin with a dot.  A name is never also a prefix
@@ -31,6 +32,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/time.h"
 
 enum { STORE_NAME_MAX = 255 };
 
@@ -54,6 +56,8 @@ struct store_ops {
 	enum err (*get)(struct store *st, const char *name, uint64_t off,
 		size_t len, struct buf *out, struct error *err);
 	enum err (*size)(struct store *st, const char *name, uint64_t *size,
+		struct error *err);
+	enum err (*time)(struct store *st, const char *name, struct when *out,
 		struct error *err);
 	enum err (*list)(struct store *st, const char *prefix,
 		store_list_fn *fn, void *arg, struct error *err);
@@ -93,6 +97,14 @@ enum err store_get_all(struct store *st, const char *name, size_t max,
 	struct buf *out, struct error *err) MUST_CHECK;
 
 enum err store_size(struct store *st, const char *name, uint64_t *size,
+	struct error *err) MUST_CHECK;
+
+/*
+ * When name was put, as the store saw it: no client has a say in it.  Somebody
+ * who copies the store's files by other means than puts may lose these times.
+ * ERR_NOTFOUND.
+ */
+enum err store_time(struct store *st, const char *name, struct when *out,
 	struct error *err) MUST_CHECK;
 
 /* Every object below prefix ("packs/3f"; "" is everything).  A prefix without

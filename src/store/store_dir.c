@@ -236,27 +236,24 @@ dir_put(struct store *st, const char *name, const void *data, size_t len,
  * another process meanwhile: it then has no name left. */
 static enum err
 object_open(struct store_dir *sd, const char *name, struct fdcache_hold *hold,
-	uint64_t *size, struct error *err)
+	struct stat *sb, struct error *err)
 {
-	struct stat sb;
 	int fd;
 
 	if (fdcache_take(&sd->files, name, hold)) {
-		if (fstat(hold->fd, &sb) == 0 && sb.st_nlink > 0)
-			goto found;
+		if (fstat(hold->fd, sb) == 0 && sb->st_nlink > 0)
+			return ERR_OK;
 		fdcache_drop(&sd->files, name);
 		fdcache_release(&sd->files, hold);
 	}
 	fd = open_below(sd, name, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
 		return open_failed(name, errno, err);
-	if (fstat(fd, &sb) != 0 || !S_ISREG(sb.st_mode)) {
+	if (fstat(fd, sb) != 0 || !S_ISREG(sb->st_mode)) {
 		fsx_close(&fd);
 		return open_failed(name, ENOENT, err);
 	}
 	fdcache_add(&sd->files, name, fd, hold);
-found:
-	*size = (uint64_t)sb.st_size;
 	return ERR_OK;
 }
 
@@ -275,13 +272,15 @@ dir_get(struct store *st, const char *name, uint64_t off, size_t len,
 {
 	struct store_dir *sd = to_dir(st);
 	struct fdcache_hold hold = FDCACHE_HOLD_NONE;
-	uint64_t size = 0;
+	struct stat sb;
+	uint64_t size;
 	size_t got = 0;
 	enum err rc;
 
-	rc = object_open(sd, name, &hold, &size, err);
+	rc = object_open(sd, name, &hold, &sb, err);
 	if (rc != ERR_OK)
 		goto out;
+	size = (uint64_t)sb.st_size;
 	/* Before any memory is asked for: len may come from stored bytes. */
 	if (off > size || len > size - off) {
 		rc = ends_early(name, size, off, len, err);
@@ -306,11 +305,35 @@ dir_size(struct store *st, const char *name, uint64_t *size, struct error *err)
 {
 	struct store_dir *sd = to_dir(st);
 	struct fdcache_hold hold = FDCACHE_HOLD_NONE;
+	struct stat sb;
 	enum err rc;
 
-	rc = object_open(sd, name, &hold, size, err);
+	rc = object_open(sd, name, &hold, &sb, err);
 	fdcache_release(&sd->files, &hold);
-	return rc == ERR_OK ? ERR_OK : err_wrap(err, "store %s", sd->root);
+	if (rc != ERR_OK)
+		return err_wrap(err, "store %s", sd->root);
+	*size = (uint64_t)sb.st_size;
+	return ERR_OK;
+}
+
+/* The time of the last write, which is the put's: a file gets its name only
+ * afterwards and is never written to again. */
+static enum err
+dir_time(struct store *st, const char *name, struct when *out,
+	struct error *err)
+{
+	struct store_dir *sd = to_dir(st);
+	struct fdcache_hold hold = FDCACHE_HOLD_NONE;
+	struct stat sb;
+	enum err rc;
+
+	rc = object_open(sd, name, &hold, &sb, err);
+	fdcache_release(&sd->files, &hold);
+	if (rc != ERR_OK)
+		return err_wrap(err, "store %s", sd->root);
+	*out = (struct when){ .sec = sb.st_mtim.tv_sec,
+		.nsec = (uint32_t)sb.st_mtim.tv_nsec };
+	return ERR_OK;
 }
 
 static enum err
@@ -477,6 +500,7 @@ const struct store_ops store_dir_ops = {
 	.put = dir_put,
 	.get = dir_get,
 	.size = dir_size,
+	.time = dir_time,
 	.list = dir_list,
 	.del = dir_del,
 };

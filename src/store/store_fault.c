@@ -3,8 +3,8 @@
  * store_fault: asks the plan before each operation, and obeys.
  *
  * The caller of an operation that happens TWICE sees the first reply, as the
- * second one goes to nobody.  Reading twice would change nothing, so get, size
- * and list happen once then.
+ * second one goes to nobody.  Reading twice would change nothing, so get, size,
+ * time and list happen once then.
  */
 #include "store/store_fault.h"
 
@@ -114,6 +114,23 @@ fault_size(struct store *st, const char *name, uint64_t *size,
 }
 
 static enum err
+fault_time(struct store *st, const char *name, struct when *out,
+	struct error *err)
+{
+	struct store_fault *sf = to_fault(st);
+	enum fault f = decide(sf, STORE_TIME, name);
+	struct when found = { 0 };
+	enum err rc;
+
+	if (f == FAULT_BEFORE)
+		return fail(sf, name, err);
+	rc = reply(sf, f, name, store_time(sf->inner, name, &found, err), err);
+	if (rc == ERR_OK)
+		*out = found;
+	return rc;
+}
+
+static enum err
 fault_list(struct store *st, const char *prefix, store_list_fn *fn, void *arg,
 	struct error *err)
 {
@@ -160,6 +177,7 @@ static const struct store_ops store_fault_ops = {
 	.put = fault_put,
 	.get = fault_get,
 	.size = fault_size,
+	.time = fault_time,
 	.list = fault_list,
 	.del = fault_del,
 };

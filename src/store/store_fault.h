@@ -10,7 +10,14 @@
 
 #include "store/store.h"
 
-enum store_op { STORE_PUT, STORE_GET, STORE_SIZE, STORE_LIST, STORE_DEL };
+enum store_op {
+	STORE_PUT,
+	STORE_GET,
+	STORE_SIZE,
+	STORE_LIST,
+	STORE_DEL,
+	STORE_TIME
+};
 
 enum fault {
 	FAULT_NONE,

@@ -11,12 +11,15 @@ struct object {
 	char *name;
 	uint8_t *data; /* NULL where len is 0 */
 	size_t len;
+	struct when time;
 };
 
 struct shelf {
 	pthread_mutex_t lock;
 	struct object *v;
 	size_t n, cap;
+	store_clock_fn *clock; /* NULL: the real time */
+	void *clock_arg;
 };
 
 struct store_mem {
@@ -158,6 +161,7 @@ mem_put(struct store *st, const char *name, const void *data, size_t len,
 	if (rc != ERR_OK)
 		return rc;
 	(void)pthread_mutex_lock(&sh->lock);
+	o.time = sh->clock != NULL ? sh->clock(sh->clock_arg) : when_now();
 	rc = insert(sh, &o, err);
 	(void)pthread_mutex_unlock(&sh->lock);
 	if (rc != ERR_OK)
@@ -201,6 +205,24 @@ mem_size(struct store *st, const char *name, uint64_t *size, struct error *err)
 		rc = not_found(name, err);
 	else
 		*size = o->len;
+	(void)pthread_mutex_unlock(&sh->lock);
+	return rc;
+}
+
+static enum err
+mem_time(struct store *st, const char *name, struct when *out,
+	struct error *err)
+{
+	struct shelf *sh = shelf_of(st);
+	const struct object *o;
+	enum err rc = ERR_OK;
+
+	(void)pthread_mutex_lock(&sh->lock);
+	o = find(sh, name);
+	if (o == NULL)
+		rc = not_found(name, err);
+	else
+		*out = o->time;
 	(void)pthread_mutex_unlock(&sh->lock);
 	return rc;
 }
@@ -282,6 +304,7 @@ static const struct store_ops store_mem_ops = {
 	.put = mem_put,
 	.get = mem_get,
 	.size = mem_size,
+	.time = mem_time,
 	.list = mem_list,
 	.del = mem_del,
 };
@@ -316,12 +339,15 @@ store_mem_clone(struct store **out, const struct store *st, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	(void)pthread_mutex_lock(&from->lock);
+	shelf_of(copy)->clock = from->clock;
+	shelf_of(copy)->clock_arg = from->clock_arg;
 	for (size_t i = 0; i < from->n && rc == ERR_OK; i++) {
 		const struct object *src = &from->v[i];
 
 		rc = object_init(&o, src->name, src->data, src->len, err);
 		if (rc != ERR_OK)
 			break;
+		o.time = src->time;
 		rc = insert(shelf_of(copy), &o, err);
 		if (rc != ERR_OK)
 			object_fini(&o);
@@ -332,6 +358,17 @@ store_mem_clone(struct store **out, const struct store *st, struct error *err)
 	else
 		*out = copy;
 	return rc;
+}
+
+void
+store_mem_set_clock(struct store *st, store_clock_fn *fn, void *arg)
+{
+	struct shelf *sh = shelf_of(st);
+
+	(void)pthread_mutex_lock(&sh->lock);
+	sh->clock = fn;
+	sh->clock_arg = arg;
+	(void)pthread_mutex_unlock(&sh->lock);
 }
 
 enum err

@@ -129,6 +129,20 @@ retry_size(struct store *st, const char *name, uint64_t *size,
 	return result(&a, rc, err);
 }
 
+static enum err
+retry_time(struct store *st, const char *name, struct when *out,
+	struct error *err)
+{
+	struct store_retry *sr = to_retry(st);
+	struct attempts a = attempts_of(sr);
+	enum err rc;
+
+	do
+		rc = store_time(sr->inner, name, out, &a.err);
+	while (again(&a, rc));
+	return result(&a, rc, err);
+}
+
 /* Whether the object has just these bytes. */
 static enum err
 compare(struct store *st, const char *name, const uint8_t *data, size_t len,
@@ -266,6 +280,7 @@ static const struct store_ops store_retry_ops = {
 	.put = retry_put,
 	.get = retry_get,
 	.size = retry_size,
+	.time = retry_time,
 	.list = retry_list,
 	.del = retry_del,
 };

@@ -283,6 +283,7 @@ test_hostile_names(void **state)
 	struct world *w = *state;
 	struct buf out = BUF_INIT(100);
 	uint64_t size;
+	struct when t;
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -295,6 +296,7 @@ test_hostile_names(void **state)
 		must_be(w, ERR_USAGE,
 			store_get_all(w->st, name, 9, &out, &w->err));
 		must_be(w, ERR_USAGE, store_size(w->st, name, &size, &w->err));
+		must_be(w, ERR_USAGE, store_time(w->st, name, &t, &w->err));
 		must_be(w, ERR_USAGE, store_del(w->st, name, &w->err));
 		must_be(w, ERR_USAGE,
 			store_list(w->st, name, count_one, &n, &w->err));
@@ -377,6 +379,61 @@ test_prefix_is_no_name(void **state)
 	}
 	must(w, store_list(w->st, "", count_one, &n, &w->err));
 	assert_int_equal(n, 1);
+}
+
+/* The kernel dates files by the last tick of its clock, so up to a hundredth
+ * of a second before the call. */
+static void
+check_time(struct world *w, const char *name, const struct when *from,
+	const struct when *to)
+{
+	struct when t = { 0 }, early = *from;
+
+	early.sec--;
+	must(w, store_time(w->st, name, &t, &w->err));
+	assert_true(when_cmp(&early, &t) <= 0);
+	assert_true(when_cmp(&t, to) <= 0);
+	assert_in_range(t.nsec, 0, 999999999);
+}
+
+/* Objects are dated by their put, and by nothing that comes later; what never
+ * was has no date. */
+static void
+test_time(void **state)
+{
+	struct world *w = *state;
+	struct when from[N_NAMES], to[N_NAMES], was[N_NAMES];
+	struct when t = { 77, 7 };
+	struct buf out = BUF_INIT(10);
+
+	must_be(w, ERR_NOTFOUND, store_time(w->st, names[0], &t, &w->err));
+	assert_true(t.sec == 77 && t.nsec == 7);
+	for (size_t i = 0; i < N_NAMES; i++) {
+		from[i] = when_now();
+		must(w, store_put(w->st, names[i], "x", 1, &w->err));
+		to[i] = when_now();
+		check_time(w, names[i], &from[i], &to[i]);
+		must(w, store_time(w->st, names[i], &was[i], &w->err));
+	}
+	(void)usleep(20000);
+	for (size_t i = 0; i < N_NAMES; i++) {
+		must(w, store_get(w->st, names[i], 0, 1, &out, &w->err));
+		buf_clear(&out);
+		must_be(w, ERR_EXISTS,
+			store_put(w->st, names[i], "yy", 2, &w->err));
+	}
+	if (w->kind->persists) {
+		store_close(w->st);
+		must(w, w->kind->open(w));
+	}
+	for (size_t i = 0; i < N_NAMES; i++) {
+		must(w, store_time(w->st, names[i], &t, &w->err));
+		assert_int_equal(when_cmp(&t, &was[i]), 0);
+	}
+	must_be(w, ERR_NOTFOUND, store_time(w->st, "packs", &t, &w->err));
+	must(w, store_del(w->st, names[0], &w->err));
+	must_be(w, ERR_NOTFOUND, store_time(w->st, names[0], &t, &w->err));
+	buf_fini(&out);
 }
 
 /* The largest objects are some tens of MiB. */
@@ -686,6 +743,7 @@ main(void)
 		T(test_hostile_names),
 		T(test_grammar),
 		T(test_prefix_is_no_name),
+		T(test_time),
 		T(test_large),
 		T(test_counters),
 		T(test_race),

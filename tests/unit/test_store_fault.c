@@ -101,6 +101,7 @@ test_reads(void **state)
 {
 	struct buf out = BUF_INIT(100);
 	uint64_t size;
+	struct when t;
 	unsigned n;
 
 	for (enum fault f = FAULT_NONE; f <= FAULT_DEAD; f++) {
@@ -117,6 +118,11 @@ test_reads(void **state)
 		size = 77;
 		assert_int_equal(store_size(st, "there", &size, &err), want);
 		assert_int_equal(size, fine ? 5 : 77);
+		next = f;
+		t = (struct when){ 77, 0 };
+		assert_int_equal(store_time(st, "there", &t, &err), want);
+		assert_int_equal(asked_op, STORE_TIME);
+		assert_int_equal(t.sec == 77, !fine);
 		next = f;
 		n = 0;
 		assert_int_equal(store_list(st, "", count_one, &n, &err), want);
@@ -157,6 +163,31 @@ test_dead_for_good(void **state)
 			ERR_NOSPACE);
 	assert_int_equal(asked, 2);
 	assert_int_equal(store_fault_count(st), 6);
+}
+
+static struct when
+told(void *arg)
+{
+	return *(const struct when *)arg;
+}
+
+/* The clock that was set dates puts, in copies too; copies keep dates. */
+static void
+test_clock(void **state)
+{
+	struct when now = { -5, 3 }, t = { 0 };
+	struct store *copy = NULL;
+
+	store_mem_set_clock(mem, told, &now);
+	assert_int_equal(store_put(st, "x", "1", 1, &err), ERR_OK);
+	now = (struct when){ 9, 0 };
+	assert_int_equal(store_mem_clone(&copy, mem, &err), ERR_OK);
+	assert_int_equal(store_put(copy, "y", "1", 1, &err), ERR_OK);
+	assert_int_equal(store_time(copy, "y", &t, &err), ERR_OK);
+	assert_int_equal(t.sec, 9);
+	assert_int_equal(store_time(copy, "x", &t, &err), ERR_OK);
+	assert_true(t.sec == -5 && t.nsec == 3);
+	store_close(copy);
 }
 
 /* A copy is what was there then, and neither changes with the other. */
@@ -216,6 +247,7 @@ main(void)
 		T(test_reads),
 		T(test_del),
 		T(test_dead_for_good),
+		T(test_clock),
 		T(test_clone),
 		T(test_flip),
 #undef T

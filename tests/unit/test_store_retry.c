@@ -145,6 +145,7 @@ test_attempts(void **state)
 {
 	struct buf out = BUF_INIT(10);
 	uint64_t size, before;
+	struct when t;
 
 	for (unsigned max = 1; max < 5; max++) {
 		begin(ERR_AGAIN, max);
@@ -154,10 +155,11 @@ test_attempts(void **state)
 		assert_int_equal(store_size(st, "x", &size, &err), ERR_AGAIN);
 		assert_int_equal(store_get(st, "x", 0, 1, &out, &err),
 			ERR_AGAIN);
+		assert_int_equal(store_time(st, "x", &t, &err), ERR_AGAIN);
 		assert_int_equal(store_del(st, "x", &err), ERR_AGAIN);
 		assert_int_equal(put("b", "2"), ERR_AGAIN);
 		assert_int_equal(err.code, ERR_AGAIN);
-		assert_int_equal(store_fault_count(faulty) - before, 4 * max);
+		assert_int_equal(store_fault_count(faulty) - before, 5 * max);
 		(void)end(NULL);
 	}
 }
