@@ -28,6 +28,17 @@ static const struct kind kinds[] = {
 	[BOX_INDEX] = { "cofferIX", "coffer 1 box index", "index segment" },
 	[BOX_SESSION] = { "cofferSS", "coffer 1 box session", "session" },
 	[BOX_SNAPSHOT] = { "cofferSN", "coffer 1 box snapshot", "snapshot" },
+	[BOX_CONDEMNED] = { "cofferPC", "coffer 1 box condemned",
+		"list of what a prune condemned" },
+	[BOX_FINAL] = { "cofferPF", "coffer 1 box final",
+		"list of what a prune left" },
+	[BOX_DONE] = { "cofferPD", "coffer 1 box done",
+		"mark of a prune that is done" },
+	[BOX_FORGOTTEN] = { "cofferFG", "coffer 1 box forgotten",
+		"mark of a forgotten snapshot" },
+	[BOX_FORGOTTEN_END] = { "cofferFE", "coffer 1 box forgotten end",
+		"mark of a snapshot that was undeleted or swept" },
+	[BOX_HOLD] = { "cofferHD", "coffer 1 box hold", "hold" },
 };
 
 /* What the sealed bytes are bound to. */

@@ -12,7 +12,18 @@
 #include "base/err.h"
 #include "base/secret.h"
 
-enum box_kind { BOX_INDEX, BOX_SESSION, BOX_SNAPSHOT };
+enum box_kind {
+	BOX_INDEX,
+	BOX_SESSION,
+	BOX_SNAPSHOT,
+	BOX_CONDEMNED,
+	BOX_FINAL,
+	BOX_DONE,
+	BOX_FORGOTTEN,
+	BOX_FORGOTTEN_END,
+	BOX_HOLD,
+	BOX_KINDS
+};
 enum { BOX_HEADER = 48 };
 
 enum err box_seal(struct buf *out, enum box_kind kind, const char *name,

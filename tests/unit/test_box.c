@@ -32,7 +32,7 @@ test_round_trip(void **state)
 
 	prng_init(&p, 1);
 	for (int i = 0; i < 500; i++) {
-		enum box_kind kind = (enum box_kind)prng_below(&p, 3);
+		enum box_kind kind = (enum box_kind)prng_below(&p, BOX_KINDS);
 		size_t len = prng_below(&p, PLAIN_MAX);
 		struct buf out = BUF_INIT(1 << 20), box;
 
