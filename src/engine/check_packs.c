@@ -2,8 +2,7 @@
 /*
  * check_packs: the segments are read one after the other; each pack that one
  * names is a job for the crew.  A pack that several segments name is checked
- * once.  A first pass finds the segments that others replace: what they say
- * counts no more.
+ * once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +16,6 @@
 struct scan {
 	struct checking *c;
 	struct idset listed; /* packs that a segment names */
-	struct idset replaced; /* segments that another one replaces */
 	bool wanted; /* the pack at hand has not been checked */
 	struct pack_info pack;
 	struct record *recs;
@@ -127,20 +125,11 @@ on_record(void *arg, const struct location *loc, struct error *err)
 	return ERR_OK;
 }
 
-static enum err
-on_replaces(void *arg, unsigned level, const struct id *id, struct error *err)
-{
-	struct scan *s = arg;
-	bool added;
-
-	return idset_add(&s->replaced, id, &added, err);
-}
-
-/* Load one segment for v; one that is damaged is a finding only where
- * telling.  What is returned ends the check. */
+/* Load one segment for v; one that is damaged is a finding.  What is returned
+ * ends the check. */
 static enum err
 load(struct scan *s, const char *name, const struct segment_visitor *v,
-	bool telling, struct error *err)
+	struct error *err)
 {
 	struct error why = ERROR_INIT;
 	enum err rc;
@@ -151,20 +140,11 @@ load(struct scan *s, const char *name, const struct segment_visitor *v,
 		*err = why;
 		return rc;
 	}
-	if (rc != ERR_OK && telling)
+	if (rc != ERR_OK)
 		checking_found(s->c, &why);
 	if (s->c->report->stop != NULL && *s->c->report->stop)
 		return err_set(err, ERR_CANCELLED, "interrupted");
 	return ERR_OK;
-}
-
-static enum err
-find_replaced(void *arg, const char *name, uint64_t size, struct error *err)
-{
-	struct scan *s = arg;
-	struct segment_visitor v = { .replaces = on_replaces, .arg = s };
-
-	return load(s, name, &v, false, err);
 }
 
 static enum err
@@ -174,14 +154,8 @@ on_segment(void *arg, const char *name, uint64_t size, struct error *err)
 	struct segment_visitor v = { .pack = on_pack,
 		.record = on_record,
 		.arg = s };
-	unsigned level;
-	struct id id;
-	enum err rc;
+	enum err rc = load(s, name, &v, err);
 
-	if (segment_name_parse(name, &level, &id) &&
-		idset_has(&s->replaced, &id))
-		return ERR_OK;
-	rc = load(s, name, &v, true, err);
 	return rc == ERR_OK ? end_pack(s, err) : rc;
 }
 
@@ -206,14 +180,11 @@ check_packs(struct checking *c, struct error *err)
 	struct scan s = { .c = c };
 	enum err rc;
 
-	rc = store_list(st, "index", find_replaced, &s, err);
-	if (rc == ERR_OK)
-		rc = store_list(st, "index", on_segment, &s, err);
+	rc = store_list(st, "index", on_segment, &s, err);
 	pool_drain(c->crew.pool);
 	if (rc == ERR_OK)
 		rc = store_list(st, "packs", on_pack_object, &s, err);
 	idset_fini(&s.listed);
-	idset_fini(&s.replaced);
 	free(s.recs);
 	return rc;
 }

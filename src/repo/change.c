@@ -238,24 +238,6 @@ fold(struct change *ch, size_t fan, struct error *err)
 }
 
 static enum err
-load_replaces(void *arg, unsigned level, const struct id *id, struct error *err)
-{
-	struct run_batch *b = arg;
-	struct run_seg seg = { .id = *id,
-		.level = (uint8_t)level,
-		.replaced = true };
-
-	/* The one that is being loaded was added first. */
-	for (size_t i = b->n_segs; i-- > 0;)
-		if (!b->segs[i].replaced) {
-			seg.by = b->segs[i].id;
-			seg.by_level = b->segs[i].level;
-			break;
-		}
-	return run_batch_seg(b, &seg, err);
-}
-
-static enum err
 load_pack(void *arg, const struct pack_info *pack, struct error *err)
 {
 	return run_batch_pack(arg, pack, err);
@@ -272,26 +254,23 @@ static enum err
 load(struct change *ch, struct listed *l, struct run_batch *b,
 	struct error *err)
 {
-	const struct segment_visitor v = { load_pack, load_record,
-		load_replaces, b };
+	const struct segment_visitor v = { load_pack, load_record, NULL, b };
 	const struct index_conf *conf = ch->conf;
-	const struct run_seg seg = { .id = l->id, .level = l->level };
 	char name[SEGMENT_NAME_MAX];
 	size_t before = b->n_segs;
 	struct error why = ERROR_INIT;
-	enum err rc = run_batch_seg(b, &seg, err);
+	enum err rc = run_batch_seg(b, &l->ref, err);
 
 	if (rc != ERR_OK)
 		return rc;
-	segment_name(l->level, &l->id, name);
+	segment_name(&l->ref, name);
 	rc = segment_load(conf->store, name, conf->structure, &v, &why);
 	if (rc == ERR_OK)
 		return ERR_OK;
 	b->n_segs = before;
 	l->unread = true;
 	if (rc == ERR_NOTFOUND) {
-		/* Removed since it was listed, and perhaps replaced by one
-		 * that was not there yet. */
+		/* Removed since it was listed. */
 		ch->relist = true;
 		return ERR_OK;
 	}
@@ -332,7 +311,7 @@ load_missing(struct change *ch, bool *any, struct error *err)
 	for (size_t i = 0; i < ch->listing.n && rc == ERR_OK; i++) {
 		struct listed *l = &ch->listing.segs[i];
 
-		if (l->covered || l->replaced || l->unread)
+		if (l->covered || l->unread)
 			continue;
 		*any = true;
 		rc = load(ch, l, &b, err);
@@ -346,24 +325,23 @@ load_missing(struct change *ch, bool *any, struct error *err)
 }
 
 static bool
-keep_listed(void *arg, const struct run_seg *seg)
+keep_listed(void *arg, const struct segment_ref *ref)
 {
-	const struct listing *l = arg;
-
-	return listing_keeps(l, seg);
+	return listing_find(arg, ref) != NULL;
 }
 
 static enum err
 has_gone(struct change *ch, struct run *r, bool *gone, struct error *err)
 {
 	uint64_t n = run_count(r, RUN_SEGS);
-	struct run_seg seg;
+	struct segment_ref ref;
 	enum err rc = ERR_OK;
 
 	*gone = false;
 	for (uint64_t i = 0; i < n && rc == ERR_OK && !*gone; i++) {
-		rc = run_seg(r, i, &seg, err);
-		*gone = rc == ERR_OK && !listing_keeps(&ch->listing, &seg);
+		rc = run_seg(r, i, &ref, err);
+		*gone = rc == ERR_OK &&
+			listing_find(&ch->listing, &ref) == NULL;
 	}
 	return rc;
 }
@@ -405,10 +383,7 @@ mark(struct change *ch, struct error *err)
 	return rc;
 }
 
-/*
- * Compare with the store.  What a loaded segment replaces is known only when
- * it was loaded, so this goes on until nothing is missing.
- */
+/* Compare with the store, until nothing is missing. */
 static enum err
 sync_store(struct change *ch, struct error *err)
 {
@@ -440,8 +415,8 @@ sync_store(struct change *ch, struct error *err)
 static enum err
 is_taken_up(struct change *ch, bool *yes, struct error *err)
 {
-	const struct run_seg *want = &ch->batch->segs[0];
-	struct run_seg seg;
+	const struct segment_ref *want = &ch->batch->segs[0];
+	struct segment_ref ref;
 	enum err rc = ERR_OK;
 
 	*yes = false;
@@ -449,10 +424,10 @@ is_taken_up(struct change *ch, bool *yes, struct error *err)
 		uint64_t n = run_count(ch->runs[i], RUN_SEGS);
 
 		for (uint64_t k = 0; k < n && !*yes; k++) {
-			rc = run_seg(ch->runs[i], k, &seg, err);
+			rc = run_seg(ch->runs[i], k, &ref, err);
 			if (rc != ERR_OK)
 				return rc;
-			*yes = !seg.replaced && id_eq(&seg.id, &want->id);
+			*yes = segment_cmp(&ref, want) == 0;
 		}
 	}
 	return ERR_OK;

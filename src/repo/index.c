@@ -32,7 +32,7 @@ struct index {
 	/* The oldest packs that the segment names which was published last,
 	 * where no run could be made of them yet. */
 	uint32_t n_published;
-	struct id published;
+	struct segment_ref published;
 };
 
 enum err
@@ -172,6 +172,7 @@ static enum err
 publish_segment(struct index *idx, uint32_t n, struct error *err)
 {
 	const struct pending_pack *pack = pending_first(idx->pending);
+	const struct segment_owner owner = { .epoch = 0 };
 	struct segment seg;
 	uint64_t records = 0;
 	enum err rc = ERR_OK;
@@ -187,7 +188,7 @@ publish_segment(struct index *idx, uint32_t n, struct error *err)
 	}
 	if (rc == ERR_OK)
 		rc = segment_publish(&seg, idx->conf.store, idx->conf.structure,
-			&idx->published, err);
+			&owner, &idx->published, err);
 	if (rc == ERR_OK)
 		idx->n_published = seg.n_packs;
 	segment_fini(&seg);
@@ -199,9 +200,8 @@ static enum err
 take_up_segment(struct index *idx, struct error *err)
 {
 	const struct pending_pack *pack = pending_first(idx->pending);
-	const struct run_seg seg = { .id = idx->published };
 	struct run_batch b = { 0 };
-	enum err rc = run_batch_seg(&b, &seg, err);
+	enum err rc = run_batch_seg(&b, &idx->published, err);
 
 	for (uint32_t i = 0; i < idx->n_published && rc == ERR_OK; i++) {
 		if (i > 0)

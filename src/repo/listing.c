@@ -3,19 +3,15 @@
 
 #include <stdlib.h>
 
-#include "repo/segment.h"
-
 static enum err
 take(void *arg, const char *name, uint64_t size, struct error *err)
 {
 	struct listing *l = arg;
 	struct listed seg = { .covered = false };
-	unsigned level;
 
 	/* Other names below index/ may mean something to a later version. */
-	if (!segment_name_parse(name, &level, &seg.id))
+	if (!segment_name_parse(name, &seg.ref))
 		return ERR_OK;
-	seg.level = (uint8_t)level;
 	if (l->n == l->cap) {
 		size_t cap = l->cap > 0 ? l->cap * 2 : 64;
 		void *more = reallocarray(l->segs, cap, sizeof(*l->segs));
@@ -35,9 +31,7 @@ cmp_listed(const void *a, const void *b)
 {
 	const struct listed *x = a, *y = b;
 
-	if (x->level != y->level)
-		return x->level > y->level ? -1 : 1;
-	return id_cmp(&x->id, &y->id);
+	return segment_cmp(&x->ref, &y->ref);
 }
 
 enum err
@@ -62,9 +56,9 @@ listing_fini(struct listing *l)
 }
 
 struct listed *
-listing_find(const struct listing *l, unsigned level, const struct id *id)
+listing_find(const struct listing *l, const struct segment_ref *ref)
 {
-	struct listed key = { .id = *id, .level = (uint8_t)level };
+	struct listed key = { .ref = *ref };
 
 	if (l->n == 0)
 		return NULL;
@@ -75,7 +69,7 @@ void
 listing_unmark(struct listing *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		l->segs[i].covered = l->segs[i].replaced = false;
+		l->segs[i].covered = false;
 }
 
 enum err
@@ -84,30 +78,15 @@ listing_mark(struct listing *l, struct run *r, struct error *err)
 	uint64_t n = run_count(r, RUN_SEGS);
 
 	for (uint64_t i = 0; i < n; i++) {
+		struct segment_ref ref;
 		struct listed *found;
-		struct run_seg seg;
-		enum err rc = run_seg(r, i, &seg, err);
+		enum err rc = run_seg(r, i, &ref, err);
 
 		if (rc != ERR_OK)
 			return rc;
-		found = listing_find(l, seg.level, &seg.id);
-		if (found == NULL)
-			continue;
-		if (!seg.replaced)
+		found = listing_find(l, &ref);
+		if (found != NULL)
 			found->covered = true;
-		else if (listing_find(l, seg.by_level, &seg.by) != NULL)
-			found->replaced = true;
 	}
 	return ERR_OK;
-}
-
-bool
-listing_keeps(const struct listing *l, const struct run_seg *seg)
-{
-	const struct listed *found;
-
-	if (seg->replaced)
-		return listing_find(l, seg->by_level, &seg->by) != NULL;
-	found = listing_find(l, seg->level, &seg->id);
-	return found != NULL && !found->replaced;
 }

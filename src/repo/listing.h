@@ -1,36 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * listing: the index segments in the store, and which of them count.
+ * listing: the index segments in the store, and which of them the runs cover.
  *
  *   listing_read -> listing_mark for every run -> ask -> listing_fini
  *
- * A segment counts unless one that is in the store replaces it.  What is
- * known of replacing comes from the runs, so the marks are made anew whenever
- * the runs change.
+ * The marks are made anew whenever the runs change.
  */
 #ifndef REPO_LISTING_H
 #define REPO_LISTING_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
-#include "base/id.h"
 #include "repo/run.h"
+#include "repo/segment.h"
 #include "store/store.h"
 
 struct listed {
-	struct id id;
-	uint8_t level;
+	struct segment_ref ref;
 	bool covered; /* by some run */
-	bool replaced;
 	bool unread; /* could not be read; is not tried again */
 };
 
 struct listing {
-	struct listed *segs; /* higher levels first, then by id */
+	struct listed *segs; /* ascending */
 	size_t n, cap;
 };
 
@@ -42,11 +37,8 @@ void listing_unmark(struct listing *l);
 enum err listing_mark(struct listing *l, struct run *r,
 	struct error *err) MUST_CHECK;
 
-/* NULL where the store does not have it. */
-struct listed *listing_find(const struct listing *l, unsigned level,
-	const struct id *id);
-
-/* Whether a run that is written anew should still have this line. */
-bool listing_keeps(const struct listing *l, const struct run_seg *seg);
+/* NULL where it is not listed. */
+struct listed *listing_find(const struct listing *l,
+	const struct segment_ref *ref);
 
 #endif /* REPO_LISTING_H */

@@ -370,7 +370,7 @@ run_pack(struct run *r, uint64_t i, struct run_pack *out, struct error *err)
 }
 
 enum err
-run_seg(struct run *r, uint64_t i, struct run_seg *out, struct error *err)
+run_seg(struct run *r, uint64_t i, struct segment_ref *out, struct error *err)
 {
 	const uint8_t *at = NULL;
 

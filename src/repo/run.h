@@ -59,7 +59,7 @@ enum err run_find(struct run *r, const struct id *id,
 
 enum err run_pack(struct run *r, uint64_t i, struct run_pack *out,
 	struct error *err) MUST_CHECK;
-enum err run_seg(struct run *r, uint64_t i, struct run_seg *out,
+enum err run_seg(struct run *r, uint64_t i, struct segment_ref *out,
 	struct error *err) MUST_CHECK;
 
 /* Every record in order, through a small buffer rather than the mapping, so

@@ -36,7 +36,8 @@ grow(void **array, size_t n, size_t *cap, size_t len, struct error *err)
 }
 
 enum err
-run_batch_seg(struct run_batch *b, const struct run_seg *seg, struct error *err)
+run_batch_seg(struct run_batch *b, const struct segment_ref *seg,
+	struct error *err)
 {
 	void *array = b->segs;
 	enum err rc =
@@ -53,17 +54,15 @@ run_batch_pack(struct run_batch *b, const struct pack_info *pack,
 	struct error *err)
 {
 	void *array = b->packs;
-	size_t seg = b->n_segs;
 	enum err rc =
 		grow(&array, b->n_packs, &b->cap_packs, sizeof(*b->packs), err);
 
 	b->packs = array;
 	if (rc != ERR_OK)
 		return rc;
-	while (seg > 0 && b->segs[seg - 1].replaced)
-		seg--;
-	assert(seg > 0);
-	b->packs[b->n_packs++] = (struct run_pack){ *pack, (uint32_t)seg - 1 };
+	assert(b->n_segs > 0);
+	b->packs[b->n_packs++] =
+		(struct run_pack){ *pack, (uint32_t)b->n_segs - 1 };
 	return ERR_OK;
 }
 

@@ -15,7 +15,7 @@
 #include "repo/run_writer.h"
 
 struct run_batch {
-	struct run_seg *segs;
+	struct segment_ref *segs;
 	struct run_pack *packs;
 	struct run_item *items;
 	size_t n_segs, n_packs, n_items;
@@ -25,9 +25,8 @@ struct run_batch {
 /* Frees; a zeroed batch is an empty one, and so is it afterwards. */
 void run_batch_fini(struct run_batch *b);
 
-/* Packs belong to the segment that was added last and is not a replaced one,
- * items to the pack that was added last. */
-enum err run_batch_seg(struct run_batch *b, const struct run_seg *seg,
+/* Packs belong to the segment that was added last, items to the pack. */
+enum err run_batch_seg(struct run_batch *b, const struct segment_ref *seg,
 	struct error *err) MUST_CHECK;
 enum err run_batch_pack(struct run_batch *b, const struct pack_info *pack,
 	struct error *err) MUST_CHECK;

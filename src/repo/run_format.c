@@ -7,7 +7,7 @@
 #include "codec/hash.h"
 #include "repo/filter.h"
 
-enum { VERSION = 1, MAGIC_LEN = 8 };
+enum { VERSION = 2, MAGIC_LEN = 8 };
 
 static const char magic[MAGIC_LEN + 1] = "cofferRN";
 
@@ -181,24 +181,19 @@ run_pack_get(struct run_pack *pack, const uint8_t *at)
 }
 
 void
-run_seg_put(uint8_t *at, const struct run_seg *seg)
+run_seg_put(uint8_t *at, const struct segment_ref *seg)
 {
 	memcpy(at, seg->id.b, ID_LEN);
-	memcpy(at + 32, seg->by.b, ID_LEN);
-	put64(at + 64, 0);
-	at[64] = seg->level;
-	at[65] = seg->by_level;
-	at[66] = seg->replaced;
+	put64(at + 32, seg->epoch);
+	put64(at + 40, seg->base);
 }
 
 void
-run_seg_get(struct run_seg *seg, const uint8_t *at)
+run_seg_get(struct segment_ref *seg, const uint8_t *at)
 {
 	memcpy(seg->id.b, at, ID_LEN);
-	memcpy(seg->by.b, at + 32, ID_LEN);
-	seg->level = at[64];
-	seg->by_level = at[65];
-	seg->replaced = at[66] != 0;
+	seg->epoch = get64(at + 32);
+	seg->base = get64(at + 40) != 0;
 }
 
 void

@@ -13,9 +13,8 @@
  * Each table has items of one size that do not cross pages.  Records are
  * sorted by id, then pack, then offset; there is one fence per page of
  * records, the first eight bytes of its first id.  Packs are sorted by id.
- * Segments come in any order: those that the run covers, and those that they
- * replace.  The number of items of each table is in the header and fixes
- * where every table begins.
+ * Segments, those that the run covers, come in any order.  The number of
+ * items of each table is in the header and fixes where every table begins.
  *
  * The layout may change at any time; then VERSION does, and caches are
  * rebuilt.
@@ -45,7 +44,7 @@ enum run_table {
 };
 
 enum {
-	RUN_SEG_LEN = 72,
+	RUN_SEG_LEN = 48,
 	RUN_PACK_LEN = 48,
 	RUN_FENCE_LEN = 8,
 	RUN_RECORD_LEN = 60
@@ -106,20 +105,12 @@ struct run_pack {
 	uint32_t seg; /* number in the table of segments */
 };
 
-/* A segment that the run covers; or, where replaced, one that the segment
- * by_level/by says it replaces. */
-struct run_seg {
-	struct id id, by;
-	uint8_t level, by_level;
-	bool replaced;
-};
-
 void run_item_put(uint8_t *at, const struct run_item *item);
 void run_item_get(struct run_item *item, const uint8_t *at);
 void run_pack_put(uint8_t *at, const struct run_pack *pack);
 void run_pack_get(struct run_pack *pack, const uint8_t *at);
-void run_seg_put(uint8_t *at, const struct run_seg *seg);
-void run_seg_get(struct run_seg *seg, const uint8_t *at);
+void run_seg_put(uint8_t *at, const struct segment_ref *seg);
+void run_seg_get(struct segment_ref *seg, const uint8_t *at);
 void run_fence_put(uint8_t *at, uint64_t prefix);
 uint64_t run_fence_get(const uint8_t *at);
 

@@ -251,7 +251,7 @@ plan_run(struct plan *p, size_t i, struct error *err)
 {
 	struct run *r = p->runs[i];
 	struct run_pack pack;
-	struct run_seg seg;
+	struct segment_ref seg;
 	enum err rc;
 
 	rc = numbers_new(&p->segs[i], run_count(r, RUN_SEGS), err);
@@ -279,7 +279,7 @@ plan_run(struct plan *p, size_t i, struct error *err)
 static enum err
 write_segs(struct plan *p, struct error *err)
 {
-	struct run_seg seg;
+	struct segment_ref seg;
 	enum err rc = ERR_OK;
 
 	for (size_t i = 0; i < p->n; i++) {

@@ -43,7 +43,7 @@ enum err run_merge_packs(struct run *const *runs, size_t n,
 
 /* Which segments a merged run keeps; the records of others are left out. */
 struct run_choice {
-	bool (*keep)(void *arg, const struct run_seg *seg); /* NULL: all */
+	bool (*keep)(void *arg, const struct segment_ref *seg); /* NULL: all */
 	void *arg;
 };
 

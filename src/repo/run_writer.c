@@ -106,7 +106,7 @@ item_slot(struct run_writer *w, enum run_table t, uint64_t i, uint8_t **out,
 }
 
 enum err
-run_writer_seg(struct run_writer *w, const struct run_seg *seg,
+run_writer_seg(struct run_writer *w, const struct segment_ref *seg,
 	struct error *err)
 {
 	uint8_t *at;

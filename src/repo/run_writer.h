@@ -37,7 +37,7 @@ enum err run_writer_new(struct run_writer **out, const struct run_target *to,
 void run_writer_free(struct run_writer *w); /* NULL is allowed */
 
 /* Packs in the order of ids, items in that of (id, pack, offset). */
-enum err run_writer_seg(struct run_writer *w, const struct run_seg *seg,
+enum err run_writer_seg(struct run_writer *w, const struct segment_ref *seg,
 	struct error *err) MUST_CHECK;
 enum err run_writer_pack(struct run_writer *w, const struct run_pack *pack,
 	struct error *err) MUST_CHECK;

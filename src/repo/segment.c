@@ -16,15 +16,15 @@
 #include "codec/aead.h"
 #include "codec/hash.h"
 #include "repo/box.h"
+#include "repo/names.h"
 #include "repo/pack.h"
 
 enum {
 	/* the shortest encodings */
-	REPLACES_MIN = 1 + ID_LEN,
 	PACK_MIN = ID_LEN + 2,
 	RECORD_MIN = 7 + ID_LEN,
 	/* what stands before the packs when a segment is published */
-	HEAD_MAX = 1 + 10
+	HEAD_MAX = UID_LEN + 10
 };
 
 void
@@ -90,62 +90,93 @@ segment_add(struct segment *seg, const struct pack_info *pack,
 	return rc;
 }
 
+int
+segment_cmp(const struct segment_ref *a, const struct segment_ref *b)
+{
+	if (a->epoch != b->epoch)
+		return a->epoch < b->epoch ? -1 : 1;
+	if (a->base != b->base)
+		return b->base ? -1 : 1;
+	return id_cmp(&a->id, &b->id);
+}
+
+/* The name but for its last component: what the box is bound to. */
+static void
+dir_name(uint64_t epoch, bool base, char out[SEGMENT_NAME_MAX])
+{
+	(void)snprintf(out, SEGMENT_NAME_MAX, "index/%llu%s",
+		(unsigned long long)epoch, base ? ".base" : "");
+}
+
 void
-segment_name(unsigned level, const struct id *id, char out[SEGMENT_NAME_MAX])
+segment_name(const struct segment_ref *ref, char out[SEGMENT_NAME_MAX])
 {
 	char hex[ID_HEX + 1];
+	size_t n;
 
-	hex_encode(id->b, ID_LEN, hex);
-	(void)snprintf(out, SEGMENT_NAME_MAX, "index/%u/%s", level, hex);
+	dir_name(ref->epoch, ref->base, out);
+	hex_encode(ref->id.b, ID_LEN, hex);
+	n = strlen(out);
+	(void)snprintf(out + n, SEGMENT_NAME_MAX - n, "/%s", hex);
 }
 
 bool
-segment_name_parse(const char *name, unsigned *level, struct id *id)
+segment_name_parse(const char *name, struct segment_ref *ref)
 {
-	static const char prefix[] = "index/0/";
-	struct id found;
-	unsigned digit;
+	struct segment_ref found;
+	const char *at = name;
 
-	if (strlen(name) != sizeof(prefix) - 1 + ID_HEX ||
-		memcmp(name, prefix, 6) != 0 || name[7] != '/')
+	if (!names_text(&at, "index/") || !names_number(&at, &found.epoch))
 		return false;
-	digit = (unsigned)(unsigned char)name[6] - '0';
-	if (digit > SEGMENT_LEVEL_MAX || !hex_decode(name + 8, found.b, ID_LEN))
+	found.base = names_text(&at, ".base");
+	if ((found.base && found.epoch == 0) || !names_text(&at, "/") ||
+		!names_hex(&at, found.id.b, ID_LEN) || *at != '\0')
 		return false;
-	*level = digit;
-	*id = found;
+	*ref = found;
 	return true;
+}
+
+static enum err
+put_plain(struct buf *out, const struct segment *seg, const struct uid *session,
+	struct error *err)
+{
+	enum err rc = buf_put(out, session->b, UID_LEN, err);
+
+	if (rc == ERR_OK)
+		rc = buf_put_varint(out, seg->n_packs, err);
+	if (rc == ERR_OK)
+		rc = buf_put(out, seg->packs.data, seg->packs.len, err);
+	return rc;
 }
 
 enum err
 segment_publish(const struct segment *seg, struct store *st,
-	const struct secret *structure, struct id *id, struct error *err)
+	const struct secret *structure, const struct segment_owner *owner,
+	struct segment_ref *ref, struct error *err)
 {
+	struct segment_ref made = { .epoch = owner->epoch,
+		.base = owner->base };
 	struct buf plain = BUF_INIT(SEGMENT_MAX);
 	struct buf object = BUF_INIT(SEGMENT_MAX + BOX_HEADER + AEAD_TAG);
 	char name[SEGMENT_NAME_MAX];
-	struct id hash;
 	enum err rc;
 
-	rc = buf_put_varint(&plain, 0, err);
+	dir_name(owner->epoch, owner->base, name);
+	rc = put_plain(&plain, seg, &owner->session, err);
 	if (rc == ERR_OK)
-		rc = buf_put_varint(&plain, seg->n_packs, err);
-	if (rc == ERR_OK)
-		rc = buf_put(&plain, seg->packs.data, seg->packs.len, err);
-	if (rc == ERR_OK)
-		rc = box_seal(&object, BOX_INDEX, "", structure, plain.data,
+		rc = box_seal(&object, BOX_INDEX, name, structure, plain.data,
 			plain.len, err);
 	if (rc != ERR_OK)
 		goto out;
-	hash_plain(&hash, object.data, object.len);
-	segment_name(0, &hash, name);
+	hash_plain(&made.id, object.data, object.len);
+	segment_name(&made, name);
 	rc = store_put(st, name, object.data, object.len, err);
 	/* The name is a hash of 32 random bytes, too: what is there already
 	 * was put by this very call, whose reply was lost. */
 	if (rc == ERR_EXISTS)
 		rc = ERR_OK;
 	if (rc == ERR_OK)
-		*id = hash;
+		*ref = made;
 out:
 	buf_fini(&object);
 	buf_fini(&plain);
@@ -160,22 +191,14 @@ get_count(struct rd *rd, size_t each)
 }
 
 static enum err
-walk_replaces(struct rd *rd, const struct segment_visitor *v, struct error *err)
+walk_session(struct rd *rd, const struct segment_visitor *v, struct error *err)
 {
-	uint64_t n = get_count(rd, REPLACES_MIN);
-	enum err rc = ERR_OK;
+	struct uid session;
 
-	for (uint64_t i = 0; i < n && rc == ERR_OK && rd_ok(rd); i++) {
-		struct id id;
-		uint8_t level = rd_u8(rd);
-
-		rd_copy(rd, id.b, ID_LEN);
-		if (level > SEGMENT_LEVEL_MAX)
-			rd->bad = true;
-		if (rd_ok(rd) && v->replaces != NULL)
-			rc = v->replaces(v->arg, level, &id, err);
-	}
-	return rc;
+	rd_copy(rd, session.b, UID_LEN);
+	return rd_ok(rd) && v->session != NULL
+		       ? v->session(v->arg, &session, err)
+		       : ERR_OK;
 }
 
 static enum err
@@ -225,7 +248,7 @@ walk(const void *data, size_t len, const struct segment_visitor *v,
 	enum err rc;
 
 	rd_init(&rd, data, len);
-	rc = walk_replaces(&rd, v, err);
+	rc = walk_session(&rd, v, err);
 	if (rc != ERR_OK)
 		return rc;
 	n = get_count(&rd, PACK_MIN);
@@ -252,21 +275,23 @@ segment_load(struct store *st, const char *name, const struct secret *structure,
 {
 	struct buf object = BUF_INIT(SEGMENT_MAX + BOX_HEADER + AEAD_TAG);
 	struct buf plain = BUF_INIT(SEGMENT_MAX + 1);
-	struct id named, hash;
-	unsigned level;
+	char dir[SEGMENT_NAME_MAX];
+	struct segment_ref named;
+	struct id hash;
 	enum err rc;
 
-	if (!segment_name_parse(name, &level, &named))
+	if (!segment_name_parse(name, &named))
 		return err_set(err, ERR_CORRUPT,
 			"%s: not the name of an index segment", name);
 	rc = store_get_all(st, name, object.max, &object, err);
 	if (rc != ERR_OK)
 		goto out;
 	hash_plain(&hash, object.data, object.len);
-	if (!id_eq(&hash, &named))
+	dir_name(named.epoch, named.base, dir);
+	if (!id_eq(&hash, &named.id))
 		rc = err_set(err, ERR_CORRUPT, "its bytes are damaged");
 	if (rc == ERR_OK)
-		rc = box_open(&plain, BOX_INDEX, "", structure, object.data,
+		rc = box_open(&plain, BOX_INDEX, dir, structure, object.data,
 			object.len, err);
 	/* Only one of the two copies is needed from here on. */
 	buf_fini(&object);

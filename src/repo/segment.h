@@ -17,11 +17,12 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/secret.h"
+#include "repo/epoch.h"
 #include "repo/record.h"
 #include "store/store.h"
 
 /* Of the plain bytes. */
-enum { SEGMENT_MAX = 64 << 20, SEGMENT_LEVEL_MAX = 9, SEGMENT_NAME_MAX = 80 };
+enum { SEGMENT_MAX = 64 << 20, SEGMENT_NAME_MAX = 96 };
 
 struct pack_info {
 	struct id id;
@@ -43,18 +44,27 @@ bool segment_empty(const struct segment *seg);
 enum err segment_add(struct segment *seg, const struct pack_info *pack,
 	const struct record *recs, struct error *err) MUST_CHECK;
 
-/* Create the object; the name's id goes to id.  Durable on return. */
+/* Whose segments: those of a session with this view, or, with base, those
+ * that the prune of this epoch made (session is then zero). */
+struct segment_owner {
+	uint64_t epoch;
+	bool base;
+	struct uid session;
+};
+
+/* Create the object; its name goes to ref.  Durable on return. */
 enum err segment_publish(const struct segment *seg, struct store *st,
-	const struct secret *structure, struct id *id,
-	struct error *err) MUST_CHECK;
+	const struct secret *structure, const struct segment_owner *owner,
+	struct segment_ref *ref, struct error *err) MUST_CHECK;
 
 struct segment_visitor {
-	/* once per pack, then per record of it; any may be NULL */
+	/* once per pack, then per record of it; session, once and first: any
+	 * may be NULL */
 	enum err (*pack)(void *arg, const struct pack_info *pack,
 		struct error *err);
 	enum err (*record)(void *arg, const struct location *loc,
 		struct error *err);
-	enum err (*replaces)(void *arg, unsigned level, const struct id *id,
+	enum err (*session)(void *arg, const struct uid *session,
 		struct error *err);
 	void *arg;
 };
@@ -68,11 +78,13 @@ enum err segment_load(struct store *st, const char *name,
 enum err segment_parse(const void *data, size_t len,
 	const struct segment_visitor *v, struct error *err) MUST_CHECK;
 
-/* "index/L/ID", and back; false where name is not of this form. */
-void segment_name(unsigned level, const struct id *id,
-	char out[SEGMENT_NAME_MAX]);
-bool segment_name_parse(const char *name, unsigned *level,
-	struct id *id) MUST_CHECK;
+/* "index/EPOCH/ID" or "index/EPOCH.base/ID", and back; false where name is
+ * not of this form. */
+void segment_name(const struct segment_ref *ref, char out[SEGMENT_NAME_MAX]);
+bool segment_name_parse(const char *name, struct segment_ref *ref) MUST_CHECK;
+
+/* By epoch, then base, then id: < 0, 0, > 0. */
+int segment_cmp(const struct segment_ref *a, const struct segment_ref *b);
 
 /*
  * Where the records of a pack lie: *off is PACK_HEADER for the first,

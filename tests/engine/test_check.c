@@ -293,9 +293,10 @@ forget_pack(struct fake *f, const struct pack_seen *without)
 {
 	struct packs *packs = packs_of(f);
 	struct error err = ERROR_INIT;
+	const struct segment_owner owner = { .epoch = 0 };
+	struct segment_ref ref;
 	struct segment seg;
 	struct names names;
-	struct id id;
 
 	list(f, "index", &names);
 	for (unsigned i = 0; i < names.n; i++)
@@ -308,8 +309,8 @@ forget_pack(struct fake *f, const struct pack_seen *without)
 			     &err),
 			&err);
 	}
-	must(segment_publish(&seg, f->st, &repo_keys(f->repo)->structure, &id,
-		     &err),
+	must(segment_publish(&seg, f->st, &repo_keys(f->repo)->structure,
+		     &owner, &ref, &err),
 		&err);
 	segment_fini(&seg);
 	free(packs);

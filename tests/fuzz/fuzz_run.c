@@ -50,7 +50,7 @@ look_around(struct run *r, const struct run_layout *layout)
 	struct run_cursor c;
 	struct location loc;
 	struct run_pack pack;
-	struct run_seg seg;
+	struct segment_ref seg;
 	uint64_t n = 0;
 	bool got = true;
 
@@ -78,7 +78,7 @@ look_around(struct run *r, const struct run_layout *layout)
 }
 
 static bool
-keep_some(void *arg, const struct run_seg *seg)
+keep_some(void *arg, const struct segment_ref *seg)
 {
 	return seg->id.b[0] % 4 != 0;
 }

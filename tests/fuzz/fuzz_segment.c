@@ -19,7 +19,7 @@ struct seen {
 	struct pack_info pack;
 	struct record *recs;
 	uint32_t n, off;
-	unsigned calls, replaced;
+	unsigned calls;
 };
 
 static void
@@ -66,13 +66,12 @@ see_record(void *arg, const struct location *loc, struct error *err)
 }
 
 static enum err
-see_replaces(void *arg, unsigned level, const struct id *id, struct error *err)
+see_session(void *arg, const struct uid *session, struct error *err)
 {
 	struct seen *s = arg;
 
-	assert(level <= SEGMENT_LEVEL_MAX);
+	assert(s->calls == 0);
 	s->calls++;
-	s->replaced++;
 	return ERR_OK;
 }
 
@@ -80,7 +79,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct seen s = { .n = 0 };
-	const struct segment_visitor v = { see_pack, see_record, see_replaces,
+	const struct segment_visitor v = { see_pack, see_record, see_session,
 		&s };
 	struct error err = ERROR_INIT;
 	enum err rc;

@@ -2,9 +2,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "codec/aead.h"
-#include "codec/hash.h"
-#include "repo/box.h"
 #include "tests/lib/index_world.h"
 
 enum { RECS = 20 };
@@ -112,39 +109,10 @@ test_unusable_cache_directory(void **state)
 	world_fini(&w);
 }
 
-/* Put a segment with the packs given that replaces others. */
-static void
-put_segment(struct world *w, unsigned level, const struct segment *seg,
-	const struct id *replaces, size_t n, struct id *id)
-{
-	struct buf plain = BUF_INIT(SEGMENT_MAX), obj = BUF_INIT(SEGMENT_MAX);
-	struct error err = ERROR_INIT;
-	char name[SEGMENT_NAME_MAX];
-
-	assert_int_equal(buf_put_varint(&plain, n, &err), ERR_OK);
-	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(buf_put_u8(&plain, 0, &err), ERR_OK);
-		assert_int_equal(buf_put(&plain, replaces[i].b, ID_LEN, &err),
-			ERR_OK);
-	}
-	assert_int_equal(buf_put_varint(&plain, seg->n_packs, &err), ERR_OK);
-	assert_int_equal(buf_put(&plain, seg->packs.data, seg->packs.len, &err),
-		ERR_OK);
-	assert_int_equal(box_seal(&obj, BOX_INDEX, "", &world_key, plain.data,
-				 plain.len, &err),
-		ERR_OK);
-	hash_plain(id, obj.data, obj.len);
-	segment_name(level, id, name);
-	assert_int_equal(store_put(w->st, name, obj.data, obj.len, &err),
-		ERR_OK);
-	buf_fini(&plain);
-	buf_fini(&obj);
-}
-
 struct made {
 	struct pack_info pack;
 	struct record recs[RECS];
-	struct id seg;
+	struct segment_ref seg;
 };
 
 static void
@@ -165,76 +133,50 @@ expect_presence(struct index *idx, const struct made *m, bool want)
 static void
 make_segment(struct world *w, struct made *m)
 {
+	const struct segment_owner owner = { .epoch = 0 };
 	struct error err = ERROR_INIT;
 	struct segment seg;
 
 	segment_init(&seg);
 	packs_make(&w->p, &m->pack, m->recs, RECS);
 	assert_int_equal(segment_add(&seg, &m->pack, m->recs, &err), ERR_OK);
-	put_segment(w, 0, &seg, NULL, 0, &m->seg);
+	assert_int_equal(segment_publish(&seg, w->st, &world_key, &owner,
+				 &m->seg, &err),
+		ERR_OK);
 	segment_fini(&seg);
 }
 
 static void
-del_segment(struct world *w, unsigned level, const struct id *id)
+del_segment(struct world *w, const struct segment_ref *ref)
 {
 	struct error err = ERROR_INIT;
 	char name[SEGMENT_NAME_MAX];
 
-	segment_name(level, id, name);
+	segment_name(ref, name);
 	assert_int_equal(store_del(w->st, name, &err), ERR_OK);
 }
 
-/*
- * Segments 0 to 4; one of level 1 replaces 1 to 3 and keeps the pack of 2.
- * What it leaves out is gone as soon as it is there, whether those that it
- * replaces were removed yet, or known before, or not.
- */
+/* What is removed from the store is gone from the runs, too. */
 static void
-test_replaced_and_removed_segments(void **state)
+test_removed_segments(void **state)
 {
-	for (unsigned how = 0; how < 8; how++) {
+	for (unsigned how = 0; how < 2; how++) {
 		struct error err = ERROR_INIT;
 		struct made m[5];
-		struct segment seg;
-		struct id ids[3], level1;
 		struct world w;
 
 		world_init(&w, 71 + how);
 		for (unsigned i = 0; i < 5; i++)
 			make_segment(&w, &m[i]);
-		if ((how & 1) != 0)
-			world_reopen(&w);
-		for (unsigned i = 0; i < 3; i++)
-			ids[i] = m[i + 1].seg;
-		segment_init(&seg);
-		assert_int_equal(segment_add(&seg, &m[2].pack, m[2].recs, &err),
-			ERR_OK);
-		put_segment(&w, 1, &seg, ids, 3, &level1);
-		segment_fini(&seg);
-		for (unsigned i = 0; i < 3 && (how & 2) != 0; i++)
-			del_segment(&w, 0, &ids[i]);
-		if ((how & 4) != 0 && w.idx != NULL)
+		world_reopen(&w);
+		del_segment(&w, &m[1].seg);
+		del_segment(&w, &m[3].seg);
+		if (how == 0)
 			assert_int_equal(index_refresh(w.idx, &err), ERR_OK);
 		else
 			world_reopen(&w);
-		for (unsigned round = 0; round < 2; round++) {
-			expect_presence(w.idx, &m[0], true);
-			expect_presence(w.idx, &m[1], false);
-			expect_presence(w.idx, &m[2], true);
-			expect_presence(w.idx, &m[3], false);
-			expect_presence(w.idx, &m[4], true);
-			for (unsigned i = 0; i < 3 && (how & 2) == 0; i++)
-				if (round == 0)
-					del_segment(&w, 0, &ids[i]);
-			assert_int_equal(index_refresh(w.idx, &err), ERR_OK);
-		}
-		del_segment(&w, 1, &level1);
-		del_segment(&w, 0, &m[0].seg);
-		assert_int_equal(index_refresh(w.idx, &err), ERR_OK);
-		expect_presence(w.idx, &m[0], false);
-		expect_presence(w.idx, &m[2], false);
-		expect_presence(w.idx, &m[4], true);
+		for (unsigned i = 0; i < 5; i++)
+			expect_presence(w.idx, &m[i], i % 2 == 0);
 		world_fini(&w);
 	}
 }
@@ -263,7 +205,7 @@ test_damaged_segments_are_told(void **state)
 	world_init(&w, 81);
 	for (unsigned i = 0; i < 3; i++)
 		make_segment(&w, &m[i]);
-	segment_name(0, &m[1].seg, name);
+	segment_name(&m[1].seg, name);
 	assert_int_equal(store_mem_flip(w.st, name, 1000, &err), ERR_OK);
 	conf.store = w.st;
 	conf.cache_dir = w.cache;
@@ -292,7 +234,7 @@ main(void)
 		cmocka_unit_test(
 			test_runs_stay_few_and_private_ones_leave_nothing),
 		cmocka_unit_test(test_unusable_cache_directory),
-		cmocka_unit_test(test_replaced_and_removed_segments),
+		cmocka_unit_test(test_removed_segments),
 		cmocka_unit_test(test_damaged_segments_are_told),
 	};
 

@@ -87,7 +87,7 @@ static void
 batch_fill(struct prng *p, struct run_batch *b, unsigned n_packs,
 	const struct id *often, struct model *m)
 {
-	struct run_seg seg = { .level = 0 };
+	struct segment_ref seg = { .epoch = 0 };
 	struct error err = ERROR_INIT;
 	struct record recs[RECS];
 	struct location loc;
@@ -261,7 +261,7 @@ test_merges_hold_what_their_runs_hold(void **state)
 
 /* Keeps the segments whose ids begin with an even byte. */
 static bool
-keep_even(void *arg, const struct run_seg *seg)
+keep_even(void *arg, const struct segment_ref *seg)
 {
 	return seg->id.b[0] % 2 == 0;
 }
@@ -322,7 +322,7 @@ look_up_all(struct run *r, const struct model *m)
 	struct error err = ERROR_INIT;
 	struct run_cursor c;
 	struct location loc;
-	struct run_seg seg;
+	struct segment_ref seg;
 	bool found, got = true;
 	enum err rc = ERR_OK;
 

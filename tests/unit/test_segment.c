@@ -19,6 +19,8 @@
 enum { PACKS_MAX = 8, RECS_MAX = 50 };
 
 static const struct secret key = { { 7, 8, 9 } };
+static const struct segment_owner owner = { .epoch = 17,
+	.session = { { 4, 5, 6 } } };
 
 /* What a segment should say, and how far a visitor followed it. */
 struct model {
@@ -61,6 +63,17 @@ see_record(void *arg, const struct location *loc, struct error *err)
 	return ERR_OK;
 }
 
+static enum err
+see_session(void *arg, const struct uid *session, struct error *err)
+{
+	struct model *m = arg;
+
+	assert_int_equal(m->pack, 0);
+	assert_memory_equal(session->b, owner.session.b, UID_LEN);
+	m->calls++;
+	return ERR_OK;
+}
+
 static void
 fill(struct prng *p, struct model *m, struct segment *seg)
 {
@@ -90,18 +103,21 @@ test_round_trip_and_single_bits(void **state)
 		char name[SEGMENT_NAME_MAX];
 		struct model m;
 		struct prng p;
-		struct id id;
+		struct segment_ref ref;
 		uint64_t size;
-		const struct segment_visitor v = { see_pack, see_record, NULL,
-			&m };
+		const struct segment_visitor v = { see_pack, see_record,
+			see_session, &m };
 
 		print_message("seed %lu\n", (unsigned long)seed);
 		prng_init(&p, seed);
 		fill(&p, &m, &seg);
 		assert_int_equal(store_mem_new(&st, &err), ERR_OK);
-		assert_int_equal(segment_publish(&seg, st, &key, &id, &err),
+		assert_int_equal(segment_publish(&seg, st, &key, &owner, &ref,
+					 &err),
 			ERR_OK);
-		segment_name(0, &id, name);
+		assert_int_equal(ref.epoch, owner.epoch);
+		assert_false(ref.base);
+		segment_name(&ref, name);
 		assert_int_equal(segment_load(st, name, &key, &v, &err),
 			ERR_OK);
 		assert_int_equal(m.pack, m.n_packs);
@@ -132,7 +148,7 @@ plain_of(const struct segment *seg, struct buf *out)
 	struct error err = ERROR_INIT;
 
 	buf_init(out, SEGMENT_MAX);
-	assert_int_equal(buf_put_varint(out, 0, &err), ERR_OK);
+	assert_int_equal(buf_put(out, owner.session.b, UID_LEN, &err), ERR_OK);
 	assert_int_equal(buf_put_varint(out, seg->n_packs, &err), ERR_OK);
 	assert_int_equal(buf_put(out, seg->packs.data, seg->packs.len, &err),
 		ERR_OK);
@@ -204,21 +220,26 @@ test_names(void **state)
 {
 	static const char *const wrong[] = { "", "index", "index/0/",
 		"index/0/00", "packs/00/aa", "index/a/%s", "index/00/%s",
-		"index/0/%s0", "indey/0/%s" };
+		"index/0/%s0", "indey/0/%s", "index/0.base/%s", "index//%s",
+		"index/.base/%s", "index/1.bas/%s", "index/1.base%s",
+		"index/01.base/%s", "index/-1/%s", "index/1/2/%s",
+		"index/1000000000000000000/%s" };
+	static const uint64_t epochs[] = { 0, 1, 9, 10, 12345,
+		999999999999999999 };
 	char name[SEGMENT_NAME_MAX], hex[ID_HEX + 1];
 	struct error err = ERROR_INIT;
 	const struct segment_visitor v = { .pack = NULL };
 	struct store *st = NULL;
-	struct id id = { { 1, 2, 0xfe } }, got;
-	unsigned level;
+	struct segment_ref ref = { .id = { { 1, 2, 0xfe } } }, got;
 
-	for (unsigned i = 0; i <= SEGMENT_LEVEL_MAX; i++) {
-		segment_name(i, &id, name);
-		assert_true(segment_name_parse(name, &level, &got));
-		assert_int_equal(level, i);
-		assert_true(id_eq(&got, &id));
+	for (size_t i = 0; i < 2 * ARRAY_LEN(epochs); i++) {
+		ref.epoch = epochs[i / 2];
+		ref.base = i % 2 == 1 && ref.epoch > 0;
+		segment_name(&ref, name);
+		assert_true(segment_name_parse(name, &got));
+		assert_int_equal(segment_cmp(&ref, &got), 0);
 	}
-	hex_encode(id.b, ID_LEN, hex);
+	hex_encode(ref.id.b, ID_LEN, hex);
 	assert_int_equal(store_mem_new(&st, &err), ERR_OK);
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		const char *at = strstr(wrong[i], "%s");
@@ -229,14 +250,15 @@ test_names(void **state)
 		(void)snprintf(text, sizeof(text), "%.*s%s%s", (int)head,
 			wrong[i], at != NULL ? hex : "",
 			at != NULL ? at + 2 : "");
-		assert_false(segment_name_parse(text, &level, &got));
+		assert_false(segment_name_parse(text, &got));
 		assert_int_equal(segment_load(st, text, &key, &v, &err),
 			ERR_CORRUPT);
 	}
 	store_close(st);
 }
 
-/* A whole, authentic object under the name of another. */
+/* A whole, authentic object under the name of another, and in the directory
+ * of another epoch. */
 static void
 test_the_name_is_the_hash(void **state)
 {
@@ -244,21 +266,29 @@ test_the_name_is_the_hash(void **state)
 	const struct segment_visitor v = { .pack = NULL };
 	struct buf obj = BUF_INIT(SEGMENT_MAX);
 	char name[SEGMENT_NAME_MAX];
-	static const uint8_t empty[2] = { 0, 0 };
+	static const uint8_t empty[UID_LEN + 1] = { 0 };
 	struct store *st = NULL;
-	struct id id;
+	struct segment_ref ref = { .epoch = 3, .base = true };
 
 	assert_int_equal(store_mem_new(&st, &err), ERR_OK);
-	assert_int_equal(box_seal(&obj, BOX_INDEX, "", &key, empty, 2, &err),
+	assert_int_equal(box_seal(&obj, BOX_INDEX, "index/3.base", &key, empty,
+				 sizeof(empty), &err),
 		ERR_OK);
-	hash_plain(&id, obj.data, obj.len);
-	segment_name(3, &id, name);
-	assert_int_equal(store_put(st, name, obj.data, obj.len, &err), ERR_OK);
-	assert_int_equal(segment_load(st, name, &key, &v, &err), ERR_OK);
-	id.b[5] ^= 1;
-	segment_name(3, &id, name);
-	assert_int_equal(store_put(st, name, obj.data, obj.len, &err), ERR_OK);
-	assert_int_equal(segment_load(st, name, &key, &v, &err), ERR_CORRUPT);
+	hash_plain(&ref.id, obj.data, obj.len);
+	for (unsigned i = 0; i < 4; i++) {
+		if (i == 1)
+			ref.base = false;
+		if (i == 2)
+			ref.epoch = 30;
+		if (i == 3)
+			ref = (struct segment_ref){ 3, true, ref.id };
+		ref.id.b[5] ^= i == 3;
+		segment_name(&ref, name);
+		assert_int_equal(store_put(st, name, obj.data, obj.len, &err),
+			ERR_OK);
+		assert_int_equal(segment_load(st, name, &key, &v, &err),
+			i == 0 ? ERR_OK : ERR_CORRUPT);
+	}
 	buf_fini(&obj);
 	store_close(st);
 }
