@@ -19,8 +19,19 @@ static const struct flag new_flags[] = {
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
 
-/* A key object with what the unlocked key set holds, under a new
- * passphrase. */
+/* The passphrase of a key that is made, and what deriving from it costs. */
+static enum err
+new_pass(struct key_new *conf, struct buf *pass, const struct cli *c,
+	struct error *err)
+{
+	enum err rc = number_kdf(&conf->cost, c, err);
+
+	if (rc == ERR_OK)
+		rc = access_new_password(pass, c, err);
+	conf->pass = (struct pass){ (const char *)pass->data, pass->len };
+	return rc;
+}
+
 static enum err
 add_key(struct access *a, const struct cli *c, char keyid[KEYID_HEX + 1],
 	struct error *err)
@@ -28,17 +39,11 @@ add_key(struct access *a, const struct cli *c, char keyid[KEYID_HEX + 1],
 	struct buf pass = BUF_INIT(0);
 	struct key_new conf = { .role = ROLE_ADMIN,
 		.label = flag_text(c, "label") };
-	enum err rc;
+	enum err rc = new_pass(&conf, &pass, c, err);
 
-	rc = number_kdf(&conf.cost, c, err);
 	if (rc == ERR_OK)
-		rc = access_new_password(&pass, c, err);
-	if (rc == ERR_OK) {
-		conf.role = repo_keys(a->repo)->role;
-		conf.pass = (struct pass){ (const char *)pass.data, pass.len };
 		rc = keys_add(a->store, &repo_config(a->repo)->repo,
 			repo_keys(a->repo), &conf, keyid, err);
-	}
 	buf_wipe(&pass);
 	return rc;
 }
@@ -123,7 +128,7 @@ run_list(struct cli *c, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	l.in_use = repo_keys(a.repo)->keyid;
-	rc = keys_each(a.store, print_key, &l, err);
+	rc = keys_each(a.store, repo_keys(a.repo), print_key, &l, err);
 	access_close(&a);
 	return rc;
 }
@@ -160,29 +165,21 @@ const struct command cmd_key_remove = {
 	.run = run_remove,
 };
 
-/*
- * The new object first, then the old one's removal: at every moment one of
- * the two opens the repository.
- */
 static enum err
 run_passwd(struct cli *c, struct error *err)
 {
-	char keyid[KEYID_HEX + 1], old[KEYID_HEX + 1];
-	struct keyset in_use;
+	char keyid[KEYID_HEX + 1];
+	struct buf pass = BUF_INIT(0);
+	struct key_new conf = { .label = flag_text(c, "label") };
 	struct access a;
-	enum err rc;
+	enum err rc = access_open(&a, c, err);
 
-	rc = access_open(&a, c, err);
 	if (rc != ERR_OK)
 		return rc;
-	(void)snprintf(old, sizeof(old), "%s", repo_keys(a.repo)->keyid);
-	rc = add_key(&a, c, keyid, err);
-	if (rc == ERR_OK) {
-		in_use = *repo_keys(a.repo);
-		(void)snprintf(in_use.keyid, sizeof(in_use.keyid), "%s", keyid);
-		rc = keys_remove(a.store, &in_use, old, err);
-		explicit_bzero(&in_use, sizeof(in_use));
-	}
+	rc = new_pass(&conf, &pass, c, err);
+	if (rc == ERR_OK)
+		rc = keys_rewrap(a.store, repo_keys(a.repo), &conf, keyid, err);
+	buf_wipe(&pass);
 	access_close(&a);
 	if (rc == ERR_OK)
 		tell(c, "replaces the old one", keyid);

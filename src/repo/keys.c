@@ -2,41 +2,23 @@
 /*
  * keys: the objects below keys/.
  *
- * An object's name is the beginning of the hash of its bytes, so damage is
- * told from a wrong passphrase, before a damaged cost makes Argon2id run for
- * an hour.
+ * Crash argument.  An object is created whole or not at all, and a key is
+ * never removed before the one that is to replace it is durable.  Of two
+ * admins who remove each other's key at the same time, each looks once more
+ * when the object is gone, and the later one finds no admin key left and puts
+ * the object back; killed just before that, it leaves the keys that are in
+ * use, of which none is an admin's.
  */
 #include "repo/keys.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/rd.h"
-#include "base/time.h"
-#include "codec/aead.h"
-#include "codec/hash.h"
-#include "repo/config.h"
-#include "repo/keyset.h"
+#include "repo/keyobj.h"
 
-enum {
-	MAGIC_LEN = 8,
-	KEY_HEADER = 64,
-	KDF_ARGON2ID = 1,
-	OBJECT_MAX = KEY_HEADER + KEYSET_MAX + AEAD_TAG,
-	OBJECTS_MAX = 4096,
-	KEYIDS_MAX = OBJECTS_MAX * KEYID_HEX
-};
+enum { OBJECTS_MAX = 4096, KEYIDS_MAX = OBJECTS_MAX * KEYID_HEX };
 
-static const char magic[] = "cofferKY";
 static const char prefix[] = "keys/";
-
-struct key_object {
-	struct key_info info;
-	struct kdf_cost cost;
-	uint8_t salt[KDF_SALT];
-	const uint8_t *bytes;
-	size_t len;
-};
 
 static void
 object_name(char out[STORE_NAME_MAX + 1], const char *keyid)
@@ -44,89 +26,24 @@ object_name(char out[STORE_NAME_MAX + 1], const char *keyid)
 	(void)snprintf(out, STORE_NAME_MAX + 1, "%s%s", prefix, keyid);
 }
 
-static void
-object_keyid(char out[KEYID_HEX + 1], const void *data, size_t len)
-{
-	struct id h;
-
-	hash_plain(&h, data, len);
-	hex_encode(h.b, KEYID_LEN, out);
-}
-
+/* Make an object of ks, whose identity is certified, and create it. */
 static enum err
-wrap_key(struct secret *out, const struct pass *pass,
-	const uint8_t salt[KDF_SALT], const struct kdf_cost *cost,
+create(struct store *st, const struct keyset *ks,
+	const struct keyobj_conf *conf, char keyid[KEYID_HEX + 1],
 	struct error *err)
 {
-	struct secret stretched;
-	enum err rc;
+	struct buf obj = BUF_INIT(KEYOBJ_MAX);
+	char name[STORE_NAME_MAX + 1], id[KEYID_HEX + 1];
+	enum err rc = keyobj_make(&obj, ks, conf, err);
 
-	rc = kdf_argon2id(&stretched, pass->text, pass->len, salt, cost, err);
-	if (rc != ERR_OK)
-		return rc;
-	hash_derive(out, "coffer 1 key wrap", stretched.b, SECRET_LEN, NULL, 0);
-	secret_wipe(&stretched);
-	return ERR_OK;
-}
-
-static enum err
-put_header(struct buf *out, const struct uid *repo, const struct key_new *conf,
-	size_t sealed_len, struct error *err)
-{
-	uint8_t salt[KDF_SALT];
-	enum err rc;
-
-	random_bytes(salt, sizeof(salt));
-	rc = buf_put(out, magic, MAGIC_LEN, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u16(out, FORMAT_VERSION, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u8(out, (uint8_t)conf->role, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u8(out, KDF_ARGON2ID, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u32(out, conf->cost.passes, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u32(out, conf->cost.mem_kib, err);
-	if (rc == ERR_OK)
-		rc = buf_put(out, salt, sizeof(salt), err);
-	if (rc == ERR_OK)
-		rc = buf_put(out, repo->b, UID_LEN, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u64(out, (uint64_t)when_now().sec, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u32(out, (uint32_t)sealed_len, err);
-	return rc;
-}
-
-/* Header and set, the set sealed where it lies. */
-static enum err
-put_object(struct buf *out, const struct uid *repo, const struct buf *set,
-	const struct key_new *conf, struct error *err)
-{
-	struct aead *aead = NULL;
-	struct secret key;
-	struct aead_args args = { &key, 0, NULL, KEY_HEADER };
-	enum err rc;
-
-	rc = put_header(out, repo, conf, set->len + AEAD_TAG, err);
-	if (rc != ERR_OK)
-		return rc;
-	rc = wrap_key(&key, &conf->pass, out->data + 20, &conf->cost, err);
-	if (rc != ERR_OK)
-		return rc;
-	rc = buf_reserve(out, set->len + AEAD_TAG, err);
-	if (rc == ERR_OK)
-		rc = aead_new(&aead, err);
 	if (rc == ERR_OK) {
-		args.aad = out->data;
-		rc = aead_seal(aead, &args, set->data, set->len,
-			out->data + out->len, err);
+		keyobj_id(id, obj.data, obj.len);
+		object_name(name, id);
+		rc = store_put(st, name, obj.data, obj.len, err);
 	}
 	if (rc == ERR_OK)
-		out->len += set->len + AEAD_TAG;
-	aead_free(aead);
-	secret_wipe(&key);
+		memcpy(keyid, id, sizeof(id));
+	buf_fini(&obj);
 	return rc;
 }
 
@@ -135,123 +52,52 @@ keys_add(struct store *st, const struct uid *repo, const struct keyset *ks,
 	const struct key_new *conf, char keyid[KEYID_HEX + 1],
 	struct error *err)
 {
-	struct buf set = BUF_INIT(KEYSET_MAX), obj = BUF_INIT(OBJECT_MAX);
-	char name[STORE_NAME_MAX + 1], id[KEYID_HEX + 1];
-	enum err rc;
+	const struct keyobj_conf obj = { repo, conf->role, conf->pass,
+		conf->cost, conf->label };
+	struct keyset fresh = *ks;
+	enum err rc = keyset_fresh_identity(&fresh, err);
 
-	if (conf->label != NULL && strlen(conf->label) > LABEL_MAX)
-		return err_set(err, ERR_USAGE,
-			"label of a key is longer than %d bytes", LABEL_MAX);
-	/* At once: growing would leave copies of secrets behind. */
-	rc = buf_reserve(&set, KEYSET_MAX, err);
 	if (rc == ERR_OK)
-		rc = keyset_encode(&set, ks, conf->role, conf->label, err);
+		rc = keyobj_certify(&fresh, repo, conf->role, err);
 	if (rc == ERR_OK)
-		rc = put_object(&obj, repo, &set, conf, err);
-	if (rc != ERR_OK)
-		goto out;
-	object_keyid(id, obj.data, obj.len);
-	object_name(name, id);
-	rc = store_put(st, name, obj.data, obj.len, err);
-	if (rc == ERR_OK)
-		memcpy(keyid, id, sizeof(id));
-out:
-	buf_fini(&obj);
-	buf_wipe(&set);
+		rc = create(st, &fresh, &obj, keyid, err);
+	explicit_bzero(&fresh, sizeof(fresh));
 	return rc;
 }
 
-static enum err
-parse(struct key_object *k, const uint8_t *data, size_t len, struct error *err)
+enum err
+keys_rewrap(struct store *st, const struct keyset *ks,
+	const struct key_new *conf, char keyid[KEYID_HEX + 1],
+	struct error *err)
 {
-	char keyid[KEYID_HEX + 1];
-	unsigned version, kdf;
-	uint32_t sealed;
-	struct rd rd;
+	const struct keyobj_conf obj = { &ks->repo, ks->role, conf->pass,
+		conf->cost, conf->label != NULL ? conf->label : ks->label };
+	char name[STORE_NAME_MAX + 1];
+	enum err rc = create(st, ks, &obj, keyid, err);
 
-	rd_init(&rd, data, len);
-	if (len < MAGIC_LEN + 2 || memcmp(data, magic, MAGIC_LEN) != 0)
-		return err_set(err, ERR_CORRUPT,
-			"not a coffer key, or damaged");
-	object_keyid(keyid, data, len);
-	if (strcmp(keyid, k->info.keyid) != 0)
-		return err_set(err, ERR_CORRUPT,
-			"damaged: its bytes do not match its name");
-	rd_raw(&rd, MAGIC_LEN);
-	version = rd_u16(&rd);
-	k->info.role = rd_u8(&rd);
-	kdf = rd_u8(&rd);
-	k->cost.passes = rd_u32(&rd);
-	k->cost.mem_kib = rd_u32(&rd);
-	rd_copy(&rd, k->salt, KDF_SALT);
-	rd_copy(&rd, k->info.repo.b, UID_LEN);
-	k->info.created_sec = (int64_t)rd_u64(&rd);
-	sealed = rd_u32(&rd);
-	if (version > FORMAT_VERSION)
-		return err_set(err, ERR_VERSION,
-			"key of format version %u: a newer program is needed",
-			version);
-	if (!rd_ok(&rd) || version == 0 || !role_ok(k->info.role) ||
-		kdf != KDF_ARGON2ID || sealed != rd_left(&rd))
-		return err_set(err, ERR_CORRUPT, "damaged key");
-	k->bytes = data;
-	k->len = len;
-	return ERR_OK;
+	if (rc != ERR_OK)
+		return rc;
+	object_name(name, ks->keyid);
+	return store_del(st, name, err);
 }
 
 /* Fetch and parse one; buf holds its bytes. */
 static enum err
-load(struct key_object *k, struct store *st, const char *keyid, struct buf *buf,
+load(struct keyobj *k, struct store *st, const char *keyid, struct buf *buf,
 	struct error *err)
 {
 	char name[STORE_NAME_MAX + 1];
 	enum err rc;
 
-	*k = (struct key_object){ 0 };
+	*k = (struct keyobj){ 0 };
 	memcpy(k->info.keyid, keyid, KEYID_HEX);
 	object_name(name, keyid);
 	buf_clear(buf);
-	rc = store_get_all(st, name, OBJECT_MAX, buf, err);
+	rc = store_get_all(st, name, KEYOBJ_MAX, buf, err);
 	if (rc != ERR_OK)
 		return rc;
-	rc = parse(k, buf->data, buf->len, err);
+	rc = keyobj_parse(k, buf->data, buf->len, err);
 	return rc == ERR_OK ? rc : err_wrap(err, "%s", name);
-}
-
-static enum err
-unlock(const struct key_object *k, const struct pass *pass, struct keyset *ks,
-	struct error *err)
-{
-	struct buf set = BUF_INIT(OBJECT_MAX);
-	struct aead *aead = NULL;
-	struct secret key;
-	struct aead_args args = { &key, 0, k->bytes, KEY_HEADER };
-	size_t sealed = k->len - KEY_HEADER;
-	enum err rc;
-
-	rc = wrap_key(&key, pass, k->salt, &k->cost, err);
-	if (rc != ERR_OK)
-		return rc;
-	rc = buf_reserve(&set, sealed + 1, err);
-	if (rc == ERR_OK)
-		rc = aead_new(&aead, err);
-	if (rc == ERR_OK)
-		rc = aead_open(aead, &args, k->bytes + KEY_HEADER, sealed,
-			set.data, err);
-	if (rc == ERR_CORRUPT)
-		rc = err_set(err, ERR_DENIED, "wrong passphrase");
-	if (rc != ERR_OK)
-		goto out;
-	rc = keyset_decode(ks, k->info.role, set.data, sealed - AEAD_TAG, err);
-	if (rc == ERR_OK) {
-		memcpy(ks->keyid, k->info.keyid, sizeof(ks->keyid));
-		ks->repo = k->info.repo;
-	}
-out:
-	aead_free(aead);
-	secret_wipe(&key);
-	buf_wipe(&set);
-	return rc;
 }
 
 /* KEYIDs, KEYID_HEX characters each; other names are not keys. */
@@ -300,7 +146,7 @@ struct attempt {
 static enum err
 try_one(struct attempt *a, const char *keyid, struct error *err)
 {
-	struct key_object k;
+	struct keyobj k;
 	enum err rc = load(&k, a->st, keyid, &a->obj, err);
 
 	if (rc != ERR_OK)
@@ -309,7 +155,7 @@ try_one(struct attempt *a, const char *keyid, struct error *err)
 		return err_set(err, ERR_CORRUPT,
 			"%s%s: key of another repository than config tells of",
 			prefix, keyid);
-	rc = unlock(&k, a->pass, a->ks, err);
+	rc = keyobj_open(&k, a->pass, a->ks, err);
 	return rc == ERR_OK ? rc : err_wrap(err, "%s%s", prefix, keyid);
 }
 
@@ -351,7 +197,7 @@ keys_unlock(struct store *st, const struct uid *repo, const struct pass *pass,
 	const char *hint, struct keyset *ks, struct error *err)
 {
 	struct buf ids = BUF_INIT(KEYIDS_MAX);
-	struct attempt a = { st, repo, pass, ks, BUF_INIT(OBJECT_MAX) };
+	struct attempt a = { st, repo, pass, ks, BUF_INIT(KEYOBJ_MAX) };
 	enum err rc;
 
 	rc = store_list(st, "keys", collect, &ids, err);
@@ -367,21 +213,41 @@ keys_unlock(struct store *st, const struct uid *repo, const struct pass *pass,
 	return rc;
 }
 
+/* One key of a listing; one that was removed meanwhile is passed over. */
+static enum err
+give(struct store *st, const struct keyset *ks, const char *keyid,
+	struct buf *obj, struct keyobj *k, struct error *err)
+{
+	enum err rc = load(k, st, keyid, obj, err);
+
+	if (rc == ERR_CORRUPT || rc == ERR_VERSION) {
+		*k = (struct keyobj){ .info.damaged = true };
+		memcpy(k->info.keyid, keyid, KEYID_HEX);
+		return ERR_OK;
+	}
+	if (rc == ERR_OK && ks != NULL)
+		keyobj_describe(k, ks);
+	return rc;
+}
+
 enum err
-keys_each(struct store *st, key_info_fn *fn, void *arg, struct error *err)
+keys_each(struct store *st, const struct keyset *ks, key_info_fn *fn, void *arg,
+	struct error *err)
 {
 	struct buf ids = BUF_INIT(KEYIDS_MAX);
-	struct buf obj = BUF_INIT(OBJECT_MAX);
+	struct buf obj = BUF_INIT(KEYOBJ_MAX);
 	enum err rc;
 
 	rc = store_list(st, "keys", collect, &ids, err);
 	for (size_t i = 0; i < ids.len && rc == ERR_OK; i += KEYID_HEX) {
 		char keyid[KEYID_HEX + 1] = "";
-		struct key_object k;
+		struct keyobj k;
 
 		memcpy(keyid, ids.data + i, KEYID_HEX);
-		rc = load(&k, st, keyid, &obj, err);
-		if (rc == ERR_OK)
+		rc = give(st, ks, keyid, &obj, &k, err);
+		if (rc == ERR_NOTFOUND)
+			rc = ERR_OK;
+		else if (rc == ERR_OK)
 			rc = fn(arg, &k.info, err);
 	}
 	buf_fini(&obj);
@@ -402,9 +268,10 @@ consider(void *arg, const struct key_info *info, struct error *err)
 	struct removal *r = arg;
 
 	/* Left by an init that was killed: opens nothing here. */
-	if (memcmp(info->repo.b, r->in_use->repo.b, UID_LEN) != 0)
+	if (!info->damaged &&
+		memcmp(info->repo.b, r->in_use->repo.b, UID_LEN) != 0)
 		return ERR_OK;
-	r->n_admins += info->role == ROLE_ADMIN;
+	r->n_admins += info->role == ROLE_ADMIN && info->certified;
 	if (strncmp(info->keyid, r->prefix, strlen(r->prefix)) != 0)
 		return ERR_OK;
 	r->n_found++;
@@ -412,32 +279,73 @@ consider(void *arg, const struct key_info *info, struct error *err)
 	return ERR_OK;
 }
 
+/* The one key that is meant, if it may be removed. */
+static enum err
+choose(struct store *st, struct removal *r, struct error *err)
+{
+	enum err rc = keys_each(st, r->in_use, consider, r, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (r->n_found == 0)
+		return err_set(err, ERR_NOTFOUND,
+			"no key begins with \"%.40s\"", r->prefix);
+	if (r->n_found > 1)
+		return err_set(err, ERR_USAGE,
+			"%u keys begin with \"%.40s\": more digits are needed",
+			r->n_found, r->prefix);
+	if (strcmp(r->found.keyid, r->in_use->keyid) == 0)
+		return err_set(err, ERR_USAGE,
+			"key %s is the one in use; it is removed with another "
+			"key",
+			r->found.keyid);
+	if (r->found.role == ROLE_ADMIN && r->found.certified &&
+		r->n_admins == 1)
+		return err_set(err, ERR_USAGE,
+			"key %s is the last admin key of the repository",
+			r->found.keyid);
+	return ERR_OK;
+}
+
+/* Delete the object, and put it back where no admin key is left then. */
+static enum err
+remove_object(struct store *st, const struct removal *chosen, struct error *err)
+{
+	struct removal left = { .in_use = chosen->in_use, .prefix = "" };
+	struct buf obj = BUF_INIT(KEYOBJ_MAX);
+	char name[STORE_NAME_MAX + 1];
+	enum err rc;
+
+	object_name(name, chosen->found.keyid);
+	rc = store_get_all(st, name, KEYOBJ_MAX, &obj, err);
+	if (rc == ERR_OK)
+		rc = store_del(st, name, err);
+	if (rc == ERR_OK)
+		rc = keys_each(st, chosen->in_use, consider, &left, err);
+	if (rc == ERR_OK && left.n_admins == 0) {
+		rc = store_put(st, name, obj.data, obj.len, err);
+		if (rc == ERR_OK)
+			rc = err_set(err, ERR_USAGE,
+				"key %s is the last admin key of the "
+				"repository: another one was removed at the "
+				"same time",
+				chosen->found.keyid);
+	}
+	buf_fini(&obj);
+	return rc;
+}
+
 enum err
 keys_remove(struct store *st, const struct keyset *in_use,
 	const char *keyid_prefix, struct error *err)
 {
 	struct removal r = { .in_use = in_use, .prefix = keyid_prefix };
-	char name[STORE_NAME_MAX + 1];
-	enum err rc = keys_each(st, consider, &r, err);
+	enum err rc;
 
-	if (rc != ERR_OK)
-		return rc;
-	if (r.n_found == 0)
-		return err_set(err, ERR_NOTFOUND,
-			"no key begins with \"%.40s\"", keyid_prefix);
-	if (r.n_found > 1)
-		return err_set(err, ERR_USAGE,
-			"%u keys begin with \"%.40s\": more digits are needed",
-			r.n_found, keyid_prefix);
-	if (strcmp(r.found.keyid, in_use->keyid) == 0)
-		return err_set(err, ERR_USAGE,
-			"key %s is the one in use; it is removed with another "
-			"key",
-			r.found.keyid);
-	if (r.found.role == ROLE_ADMIN && r.n_admins == 1)
-		return err_set(err, ERR_USAGE,
-			"key %s is the last admin key of the repository",
-			r.found.keyid);
-	object_name(name, r.found.keyid);
-	return store_del(st, name, err);
+	if (!in_use->has_root)
+		return err_set(err, ERR_DENIED,
+			"a %s key cannot remove keys: that needs an admin key",
+			role_name(in_use->role));
+	rc = choose(st, &r, err);
+	return rc == ERR_OK ? remove_object(st, &r, err) : rc;
 }

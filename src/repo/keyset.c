@@ -8,29 +8,41 @@
  */
 #include "repo/keyset.h"
 
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/rd.h"
 #include "codec/hash.h"
 
-enum { TAG_STRUCTURE = 1, TAG_ID, TAG_EPOCH, TAG_LABEL, TAG_HOST, TAG_USER };
+enum {
+	TAG_STRUCTURE = 1,
+	TAG_ID = 2,
+	TAG_EPOCH = 3,
+	TAG_IDENTITY = 7,
+	TAG_ROOT_PUBLIC = 8,
+	TAG_ROOT_SEED = 9,
+	TAG_MAINT_PUBLIC = 10,
+	TAG_MAINT_SEED = 11
+};
+
+/* Tags that every set has, as a mask. */
+enum {
+	TAGS_OF_ALL = 1 << TAG_STRUCTURE | 1 << TAG_IDENTITY |
+		      1 << TAG_ROOT_PUBLIC | 1 << TAG_MAINT_PUBLIC
+};
 
 enum { EPOCH_PUBLIC = 4 + KX_PUBLIC, EPOCH_SECRET = EPOCH_PUBLIC + SECRET_LEN };
 
 struct right {
 	const char *name;
-	bool id, epochs, secrets;
+	bool id, epochs, secrets, root, maint;
 };
 
 static const struct right rights[] = {
-	[ROLE_ADMIN] = { "admin", true, true, true },
-	[ROLE_READER] = { "reader", true, true, true },
-	[ROLE_MAINTAINER] = { "maintainer", false, false, false },
-	[ROLE_WRITER] = { "writer", true, true, false },
+	[ROLE_ADMIN] = { "admin", true, true, true, true, true },
+	[ROLE_READER] = { "reader", true, true, true, false, false },
+	[ROLE_MAINTAINER] = { "maintainer", false, false, false, false, true },
+	[ROLE_WRITER] = { "writer", true, true, false, false, false },
 };
 
 bool
@@ -61,26 +73,59 @@ derive(struct keyset *ks)
 	secret_wipe(&boundary);
 }
 
+void
+keyset_name(const struct sign_public *pub, struct uid *ns,
+	char ns_hex[UID_HEX + 1])
+{
+	struct id h;
+
+	hash_plain(&h, pub->b, SIGN_PUBLIC);
+	memcpy(ns->b, h.b, UID_LEN);
+	hex_encode(ns->b, UID_LEN, ns_hex);
+}
+
+enum err
+keyset_fresh_identity(struct keyset *ks, struct error *err)
+{
+	enum err rc = sign_keypair(&ks->sign_pub, &ks->sign_seed, err);
+
+	if (rc == ERR_OK)
+		rc = kx_keypair(&ks->box_pub, &ks->box_sec, err);
+	if (rc != ERR_OK)
+		return rc;
+	keyset_name(&ks->sign_pub, &ks->ns, ks->ns_hex);
+	memset(ks->certificate, 0, sizeof(ks->certificate));
+	return ERR_OK;
+}
+
 enum err
 keyset_new(struct keyset *ks, struct error *err)
 {
-	struct keyset made = { .role = ROLE_ADMIN, .has_id = true };
-	struct epoch *e = calloc(1, sizeof(*e));
+	struct keyset made = { .role = ROLE_ADMIN,
+		.has_id = true,
+		.has_root = true,
+		.has_maint = true,
+		.n_epochs = 1 };
 	enum err rc;
 
-	if (e == NULL)
+	made.epochs = calloc(1, sizeof(*made.epochs));
+	if (made.epochs == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for a key set");
-	e->number = 1;
-	e->has_secret = true;
-	rc = kx_keypair(&e->pub, &e->sec, err);
+	made.epochs->number = 1;
+	made.epochs->has_secret = true;
+	rc = kx_keypair(&made.epochs->pub, &made.epochs->sec, err);
+	if (rc == ERR_OK)
+		rc = keyset_fresh_identity(&made, err);
+	if (rc == ERR_OK)
+		rc = sign_keypair(&made.root_pub, &made.root_seed, err);
+	if (rc == ERR_OK)
+		rc = sign_keypair(&made.maint_pub, &made.maint_seed, err);
 	if (rc != ERR_OK) {
-		free(e);
+		keyset_wipe(&made);
 		return rc;
 	}
 	random_bytes(made.structure.b, SECRET_LEN);
 	random_bytes(made.id.b, SECRET_LEN);
-	made.epochs = e;
-	made.n_epochs = 1;
 	derive(&made);
 	*ks = made;
 	explicit_bzero(&made, sizeof(made));
@@ -118,7 +163,8 @@ suffices(const struct keyset *ks, enum role role)
 {
 	const struct right *r = &rights[role];
 
-	if ((r->id && !ks->has_id) || (r->epochs && ks->n_epochs == 0))
+	if ((r->id && !ks->has_id) || (r->epochs && ks->n_epochs == 0) ||
+		(r->root && !ks->has_root) || (r->maint && !ks->has_maint))
 		return false;
 	for (size_t i = 0; r->secrets && i < ks->n_epochs; i++)
 		if (!ks->epochs[i].has_secret)
@@ -135,14 +181,6 @@ put_field(struct buf *out, uint8_t tag, const void *data, size_t len,
 	if (rc == ERR_OK)
 		rc = buf_put_bytes(out, data, len, err);
 	return rc;
-}
-
-static enum err
-put_text(struct buf *out, uint8_t tag, const char *text, struct error *err)
-{
-	if (text == NULL || text[0] == '\0')
-		return ERR_OK;
-	return put_field(out, tag, text, strnlen(text, LABEL_MAX), err);
 }
 
 static enum err
@@ -163,27 +201,42 @@ put_epoch(struct buf *out, const struct epoch *e, bool with_secret,
 	return rc;
 }
 
-/* Who adds the key: told to people, trusted by nobody. */
 static enum err
-put_origin(struct buf *out, struct error *err)
+put_identity(struct buf *out, const struct keyset *ks, struct error *err)
 {
-	char host[LABEL_MAX + 1] = "", memory[1024];
-	struct passwd pw, *found = NULL;
-	enum err rc;
+	enum err rc = buf_put_u8(out, TAG_IDENTITY, err);
 
-	if (gethostname(host, sizeof(host) - 1) != 0)
-		host[0] = '\0';
-	rc = put_text(out, TAG_HOST, host, err);
-	if (rc != ERR_OK)
-		return rc;
-	if (getpwuid_r(geteuid(), &pw, memory, sizeof(memory), &found) != 0)
-		found = NULL;
-	return put_text(out, TAG_USER, found != NULL ? pw.pw_name : NULL, err);
+	if (rc == ERR_OK)
+		rc = buf_put_varint(out, 2 * SECRET_LEN, err);
+	if (rc == ERR_OK)
+		rc = buf_put(out, ks->sign_seed.b, SECRET_LEN, err);
+	if (rc == ERR_OK)
+		rc = buf_put(out, ks->box_sec.b, SECRET_LEN, err);
+	return rc;
+}
+
+static enum err
+put_authorities(struct buf *out, const struct keyset *ks, const struct right *r,
+	struct error *err)
+{
+	enum err rc = put_field(out, TAG_ROOT_PUBLIC, ks->root_pub.b,
+		SIGN_PUBLIC, err);
+
+	if (rc == ERR_OK && r->root)
+		rc = put_field(out, TAG_ROOT_SEED, ks->root_seed.b, SECRET_LEN,
+			err);
+	if (rc == ERR_OK)
+		rc = put_field(out, TAG_MAINT_PUBLIC, ks->maint_pub.b,
+			SIGN_PUBLIC, err);
+	if (rc == ERR_OK && r->maint)
+		rc = put_field(out, TAG_MAINT_SEED, ks->maint_seed.b,
+			SECRET_LEN, err);
+	return rc;
 }
 
 enum err
 keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
-	const char *label, struct error *err)
+	struct error *err)
 {
 	const struct right *r = &rights[role];
 	enum err rc;
@@ -198,9 +251,9 @@ keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
 	for (size_t i = 0; r->epochs && i < ks->n_epochs && rc == ERR_OK; i++)
 		rc = put_epoch(out, &ks->epochs[i], r->secrets, err);
 	if (rc == ERR_OK)
-		rc = put_text(out, TAG_LABEL, label, err);
+		rc = put_identity(out, ks, err);
 	if (rc == ERR_OK)
-		rc = put_origin(out, err);
+		rc = put_authorities(out, ks, r, err);
 	return rc;
 }
 
@@ -232,21 +285,20 @@ take_epoch(struct keyset *ks, const uint8_t *data, size_t len)
 }
 
 static bool
-take_text(char out[LABEL_MAX + 1], const uint8_t *data, size_t len)
-{
-	if (len > LABEL_MAX || memchr(data, '\0', len) != NULL)
-		return false;
-	memcpy(out, data, len);
-	out[len] = '\0';
-	return true;
-}
-
-static bool
 take_secret(struct secret *out, const uint8_t *data, size_t len)
 {
 	if (len != SECRET_LEN)
 		return false;
 	memcpy(out->b, data, SECRET_LEN);
+	return true;
+}
+
+static bool
+take_public(struct sign_public *out, const uint8_t *data, size_t len)
+{
+	if (len != SIGN_PUBLIC)
+		return false;
+	memcpy(out->b, data, SIGN_PUBLIC);
 	return true;
 }
 
@@ -261,15 +313,71 @@ take_field(struct keyset *ks, uint8_t tag, const uint8_t *data, size_t len)
 		return take_secret(&ks->id, data, len);
 	case TAG_EPOCH:
 		return take_epoch(ks, data, len);
-	case TAG_LABEL:
-		return take_text(ks->label, data, len);
-	case TAG_HOST:
-		return take_text(ks->host, data, len);
-	case TAG_USER:
-		return take_text(ks->user, data, len);
+	case TAG_IDENTITY:
+		return len == 2 * SECRET_LEN &&
+		       take_secret(&ks->sign_seed, data, SECRET_LEN) &&
+		       take_secret(&ks->box_sec, data + SECRET_LEN, SECRET_LEN);
+	case TAG_ROOT_PUBLIC:
+		return take_public(&ks->root_pub, data, len);
+	case TAG_ROOT_SEED:
+		ks->has_root = true;
+		return take_secret(&ks->root_seed, data, len);
+	case TAG_MAINT_PUBLIC:
+		return take_public(&ks->maint_pub, data, len);
+	case TAG_MAINT_SEED:
+		ks->has_maint = true;
+		return take_secret(&ks->maint_seed, data, len);
 	default:
 		return true;
 	}
+}
+
+/* Each field by itself; whether the tags that every set has are there. */
+static bool
+take_all(struct keyset *ks, const void *data, size_t len)
+{
+	unsigned seen = 0;
+	struct rd rd;
+
+	rd_init(&rd, data, len);
+	while (rd_left(&rd) > 0) {
+		uint8_t tag = rd_u8(&rd);
+		size_t n;
+		const uint8_t *field = rd_bytes(&rd, KEYSET_MAX, &n);
+
+		if (field == NULL || !take_field(ks, tag, field, n))
+			return false;
+		if (tag <= TAG_MAINT_SEED)
+			seen |= 1u << tag;
+	}
+	return rd_done(&rd) && (seen & TAGS_OF_ALL) == TAGS_OF_ALL;
+}
+
+/* Whether pub is the public half of seed, where there is one. */
+static bool
+fits(const struct sign_public *pub, bool has_seed, const struct secret *seed)
+{
+	struct sign_public made;
+	struct error err;
+
+	return !has_seed || (sign_public_of(&made, seed, &err) == ERR_OK &&
+				    memcmp(made.b, pub->b, SIGN_PUBLIC) == 0);
+}
+
+/* The public halves that the set does not hold. */
+static enum err
+complete(struct keyset *ks, struct error *err)
+{
+	enum err rc = sign_public_of(&ks->sign_pub, &ks->sign_seed, err);
+
+	if (rc == ERR_OK)
+		rc = kx_public_of(&ks->box_pub, &ks->box_sec, err);
+	if (rc != ERR_OK)
+		return rc;
+	keyset_name(&ks->sign_pub, &ks->ns, ks->ns_hex);
+	if (ks->has_id)
+		derive(ks);
+	return ERR_OK;
 }
 
 enum err
@@ -277,28 +385,22 @@ keyset_decode(struct keyset *ks, enum role role, const void *data, size_t len,
 	struct error *err)
 {
 	struct keyset got = { .role = role };
-	bool ok = true, structure = false;
-	struct rd rd;
+	enum err rc = ERR_OK;
 
 	got.epochs = calloc(EPOCHS_MAX, sizeof(got.epochs[0]));
 	if (got.epochs == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for a key set");
-	rd_init(&rd, data, len);
-	while (ok && rd_left(&rd) > 0) {
-		uint8_t tag = rd_u8(&rd);
-		size_t n;
-		const uint8_t *field = rd_bytes(&rd, KEYSET_MAX, &n);
-
-		ok = field != NULL && take_field(&got, tag, field, n);
-		structure |= tag == TAG_STRUCTURE;
-	}
-	if (!ok || !rd_done(&rd) || !structure || !suffices(&got, role)) {
-		keyset_wipe(&got);
-		return err_set(err, ERR_CORRUPT,
+	if (!take_all(&got, data, len) || !suffices(&got, role) ||
+		!fits(&got.root_pub, got.has_root, &got.root_seed) ||
+		!fits(&got.maint_pub, got.has_maint, &got.maint_seed))
+		rc = err_set(err, ERR_CORRUPT,
 			"its secrets are damaged or incomplete");
+	if (rc == ERR_OK)
+		rc = complete(&got, err);
+	if (rc != ERR_OK) {
+		keyset_wipe(&got);
+		return rc;
 	}
-	if (got.has_id)
-		derive(&got);
 	*ks = got;
 	explicit_bzero(&got, sizeof(got));
 	return ERR_OK;

@@ -15,12 +15,20 @@ enum { KEYSET_MAX = 64 << 10 };
 
 bool role_ok(unsigned role) MUST_CHECK;
 
-/* What role may hold of ks, appended to out; ERR_DENIED where ks lacks
- * something that role needs. */
-enum err keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
-	const char *label, struct error *err) MUST_CHECK;
+/* Another identity, without a certificate. */
+enum err keyset_fresh_identity(struct keyset *ks, struct error *err) MUST_CHECK;
 
-/* *ks is whole on success (keyset_wipe ends it), untouched on failure. */
+/* What role may hold of ks, with its identity, appended to out; ERR_DENIED
+ * where ks lacks something that role needs. */
+enum err keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
+	struct error *err) MUST_CHECK;
+
+/* NS of an identity. */
+void keyset_name(const struct sign_public *pub, struct uid *ns,
+	char ns_hex[UID_HEX + 1]);
+
+/* *ks is whole on success (keyset_wipe ends it; certificate, label, host and
+ * user are left empty), untouched on failure. */
 enum err keyset_decode(struct keyset *ks, enum role role, const void *data,
 	size_t len, struct error *err) MUST_CHECK;
 

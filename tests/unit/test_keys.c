@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "repo/keyset.h"
+#include "repo/keyobj.h"
+#include "store/store_fault.h"
 
 static const struct uid repo = { { 1, 2, 3 } };
 
@@ -46,6 +47,15 @@ check_role(const struct keyset *got, const struct keyset *admin, enum role role,
 	assert_string_equal(got->label, "a label");
 	assert_memory_equal(&got->repo, &repo, UID_LEN);
 	assert_true(secret_eq(&got->structure, &admin->structure));
+	assert_memory_equal(&got->root_pub, &admin->root_pub, SIGN_PUBLIC);
+	assert_memory_equal(&got->maint_pub, &admin->maint_pub, SIGN_PUBLIC);
+	assert_int_equal(got->has_root, role == ROLE_ADMIN);
+	assert_int_equal(got->has_maint,
+		role == ROLE_ADMIN || role == ROLE_MAINTAINER);
+	assert_int_equal(secret_eq(&got->root_seed, &admin->root_seed),
+		got->has_root);
+	assert_int_equal(secret_eq(&got->maint_seed, &admin->maint_seed),
+		got->has_maint);
 	assert_int_equal(got->has_id, role != ROLE_MAINTAINER);
 	assert_int_equal(got->n_epochs, role == ROLE_MAINTAINER ? 0 : 1);
 	if (!got->has_id) {
@@ -119,16 +129,10 @@ test_hint(void **state)
 	store_close(st);
 }
 
-/* Nobody makes a key that can do more than his own. */
+/* Only an admin makes keys, for nobody else can certify them. */
 static void
 test_no_escalation(void **state)
 {
-	static const bool may[5][5] = {
-		[ROLE_ADMIN] = { 0, 1, 1, 1, 1 },
-		[ROLE_READER] = { 0, 1, 1, 1, 1 },
-		[ROLE_MAINTAINER] = { 0, 0, 0, 1, 0 },
-		[ROLE_WRITER] = { 0, 0, 0, 1, 1 },
-	};
 	struct error err = ERROR_INIT;
 	struct keyset admin, mine;
 	char keyid[KEYID_HEX + 1];
@@ -142,7 +146,8 @@ test_no_escalation(void **state)
 		for (enum role b = ROLE_ADMIN; b <= ROLE_WRITER; b++) {
 			enum err rc = add(st, &mine, b, "new", keyid, &err);
 
-			assert_int_equal(rc, may[a][b] ? ERR_OK : ERR_DENIED);
+			assert_int_equal(rc,
+				a == ROLE_ADMIN ? ERR_OK : ERR_DENIED);
 		}
 		keyset_wipe(&mine);
 		store_close(st);
@@ -217,7 +222,7 @@ test_remove(void **state)
 	must(unlock(st, "one", &a, &err), &err);
 	must(unlock(st, "w", &b, &err), &err);
 	must_fail(keys_remove(st, &a, one, &err), ERR_USAGE, &err, "in use");
-	must_fail(keys_remove(st, &b, one, &err), ERR_USAGE, &err, "last");
+	must_fail(keys_remove(st, &b, one, &err), ERR_DENIED, &err, "admin");
 	must_fail(keys_remove(st, &a, "", &err), ERR_USAGE, &err, "2 keys");
 	must_fail(keys_remove(st, &a, "xyz", &err), ERR_NOTFOUND, &err, "xyz");
 	keyset_wipe(&b);
@@ -234,35 +239,252 @@ test_remove(void **state)
 	store_close(st);
 }
 
+struct seen {
+	unsigned n[5], certified, labelled, damaged;
+};
+
 static enum err
 count(void *arg, const struct key_info *info, struct error *err)
 {
-	unsigned *seen = arg;
+	struct seen *s = arg;
 
+	s->damaged += info->damaged;
+	if (info->damaged)
+		return ERR_OK;
 	assert_memory_equal(&info->repo, &repo, UID_LEN);
 	assert_true(info->created_sec > 1500000000);
-	seen[info->role]++;
+	assert_int_equal(strlen(info->ns_hex), UID_HEX);
+	s->n[info->role]++;
+	s->certified += info->certified;
+	s->labelled += strcmp(info->label, "a label") == 0;
 	return ERR_OK;
+}
+
+static struct seen
+look(struct store *st, const struct keyset *ks)
+{
+	struct error err = ERROR_INIT;
+	struct seen s = { { 0 }, 0, 0, 0 };
+
+	must(keys_each(st, ks, count, &s, &err), &err);
+	return s;
 }
 
 static void
 test_each(void **state)
 {
-	unsigned seen[5] = { 0 };
 	struct error err = ERROR_INIT;
 	struct store *st = tool_store();
 	char keyid[KEYID_HEX + 1];
-	struct keyset admin;
+	struct keyset admin, other;
+	struct seen s;
 
 	must(keyset_new(&admin, &err), &err);
+	must(keyset_new(&other, &err), &err);
 	for (int i = 0; i < 3; i++)
 		must(add(st, &admin, ROLE_WRITER, "p", keyid, &err), &err);
 	must(add(st, &admin, ROLE_ADMIN, "p", keyid, &err), &err);
-	must(keys_each(st, count, seen, &err), &err);
-	assert_int_equal(seen[ROLE_WRITER], 3);
-	assert_int_equal(seen[ROLE_ADMIN], 1);
+	s = look(st, NULL);
+	assert_int_equal(s.n[ROLE_WRITER], 3);
+	assert_int_equal(s.n[ROLE_ADMIN], 1);
+	assert_int_equal(s.certified + s.labelled + s.damaged, 0);
+
+	/* Somebody else's root key certifies nothing here. */
+	must(add(st, &other, ROLE_ADMIN, "p", keyid, &err), &err);
+	must(store_put(st, "keys/0123456789abcdef", "junk", 4, &err), &err);
+	s = look(st, &admin);
+	assert_int_equal(s.n[ROLE_ADMIN], 2);
+	assert_int_equal(s.certified, 4);
+	assert_int_equal(s.labelled, 4);
+	assert_int_equal(s.damaged, 1);
+	keyset_wipe(&other);
 	keyset_wipe(&admin);
 	store_close(st);
+}
+
+/* A change of the passphrase keeps everything else, in every role. */
+static void
+test_rewrap(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct keyset admin, old, got;
+	char keyid[KEYID_HEX + 1];
+
+	must(keyset_new(&admin, &err), &err);
+	for (enum role r = ROLE_ADMIN; r <= ROLE_WRITER; r++) {
+		struct key_new conf = { .pass = pass_of("new"),
+			.cost = TOOL_COST };
+		struct store *st = tool_store();
+
+		must(add(st, &admin, r, "old", keyid, &err), &err);
+		must(unlock(st, "old", &old, &err), &err);
+		must(keys_rewrap(st, &old, &conf, keyid, &err), &err);
+		must_fail(unlock(st, "old", &got, &err), ERR_DENIED, &err,
+			"wrong");
+		must(unlock(st, "new", &got, &err), &err);
+		check_role(&got, &admin, r, keyid);
+		assert_string_equal(got.ns_hex, old.ns_hex);
+		assert_true(secret_eq(&got.sign_seed, &old.sign_seed));
+		assert_true(secret_eq(&got.box_sec, &old.box_sec));
+		assert_int_equal(look(st, &admin).certified, 1);
+		keyset_wipe(&got);
+		keyset_wipe(&old);
+		store_close(st);
+	}
+	keyset_wipe(&admin);
+}
+
+/* The identity of every key is its own. */
+static void
+test_identities(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct store *st = tool_store();
+	struct keyset admin, a, b;
+	char keyid[KEYID_HEX + 1];
+
+	must(keyset_new(&admin, &err), &err);
+	must(add(st, &admin, ROLE_ADMIN, "a", keyid, &err), &err);
+	must(add(st, &admin, ROLE_ADMIN, "b", keyid, &err), &err);
+	must(unlock(st, "a", &a, &err), &err);
+	must(unlock(st, "b", &b, &err), &err);
+	assert_string_not_equal(a.ns_hex, b.ns_hex);
+	assert_string_not_equal(a.ns_hex, admin.ns_hex);
+	assert_false(secret_eq(&a.sign_seed, &b.sign_seed));
+	assert_false(secret_eq(&a.box_sec, &b.box_sec));
+	keyset_wipe(&a);
+	keyset_wipe(&b);
+	keyset_wipe(&admin);
+	store_close(st);
+}
+
+/* Two admins remove each other's key at the same time: the one who looks last
+ * puts the last admin key back. */
+struct duel {
+	struct store *inner;
+	char mine[STORE_NAME_MAX + 1];
+	bool done;
+};
+
+static enum fault
+strike(void *arg, uint64_t n, enum store_op op, const char *name)
+{
+	struct duel *d = arg;
+	struct error err = ERROR_INIT;
+
+	if (op != STORE_DEL || d->done)
+		return FAULT_NONE;
+	d->done = true;
+	must(store_del(d->inner, d->mine, &err), &err);
+	return FAULT_NONE;
+}
+
+static void
+test_last_admin_race(void **state)
+{
+	struct duel d = { .inner = tool_store() };
+	struct fault_plan plan = { strike, &d, ERR_IO };
+	struct error err = ERROR_INIT;
+	char one[KEYID_HEX + 1], two[KEYID_HEX + 1];
+	struct keyset admin, ks;
+	struct store *st;
+
+	must(keyset_new(&admin, &err), &err);
+	must(add(d.inner, &admin, ROLE_ADMIN, "1", one, &err), &err);
+	must(add(d.inner, &admin, ROLE_ADMIN, "2", two, &err), &err);
+	must(unlock(d.inner, "1", &ks, &err), &err);
+	snprintf(d.mine, sizeof(d.mine), "keys/%s", one);
+	must(store_fault_new(&st, d.inner, &plan, &err), &err);
+	must_fail(keys_remove(st, &ks, two, &err), ERR_USAGE, &err, "last");
+	assert_true(d.done);
+	keyset_wipe(&ks);
+	must(unlock(st, "2", &ks, &err), &err);
+	keyset_wipe(&ks);
+	keyset_wipe(&admin);
+	store_close(st);
+}
+
+/* An object whose parts do not belong together, although its owner made it:
+ * what is sealed can be opened by nobody else, so nothing but its own
+ * passphrase brings it here. */
+static void
+test_hostile(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct buf obj = BUF_INIT(KEYOBJ_MAX);
+	char name[STORE_NAME_MAX + 1] = "keys/";
+	struct keyset admin, ks, got;
+
+	must(keyset_new(&admin, &err), &err);
+	for (unsigned i = 0; i < 5; i++) {
+		struct keyobj_conf conf = { &repo, ROLE_WRITER, pass_of("p"),
+			TOOL_COST, NULL };
+		static const char *const why[] = { NULL, "another identity",
+			"another identity", "certificate", "certificate" };
+		struct store *st = tool_store();
+
+		ks = admin;
+		must(keyset_fresh_identity(&ks, &err), &err);
+		must(keyobj_certify(&ks, &repo,
+			     i == 3 ? ROLE_READER : ROLE_WRITER, &err),
+			&err);
+		ks.sign_pub.b[3] ^= i == 1;
+		ks.box_pub.b[3] ^= i == 2;
+		ks.certificate[40] ^= i == 4;
+		must(keyobj_make(&obj, &ks, &conf, &err), &err);
+		keyobj_id(name + 5, obj.data, obj.len);
+		must(store_put(st, name, obj.data, obj.len, &err), &err);
+		if (why[i] == NULL) {
+			must(unlock(st, "p", &got, &err), &err);
+			keyset_wipe(&got);
+		} else {
+			must_fail(unlock(st, "p", &got, &err), ERR_CORRUPT,
+				&err, why[i]);
+		}
+		buf_clear(&obj);
+		store_close(st);
+	}
+	explicit_bzero(&ks, sizeof(ks));
+	buf_fini(&obj);
+	keyset_wipe(&admin);
+}
+
+/* A set that lacks one of its fields, or holds a seed of another key. */
+static void
+test_incomplete(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct buf set = BUF_INIT(KEYSET_MAX), cut = BUF_INIT(KEYSET_MAX);
+	struct keyset admin, got;
+	size_t off = 0;
+
+	must(keyset_new(&admin, &err), &err);
+	must(keyset_encode(&set, &admin, ROLE_ADMIN, &err), &err);
+	while (off < set.len) {
+		size_t field = 2 + (size_t)set.data[off + 1];
+
+		buf_clear(&cut);
+		must(buf_put(&cut, set.data, off, &err), &err);
+		must(buf_put(&cut, set.data + off + field,
+			     set.len - off - field, &err),
+			&err);
+		must_fail(keyset_decode(&got, ROLE_ADMIN, cut.data, cut.len,
+				  &err),
+			ERR_CORRUPT, &err, "incomplete");
+		off += field;
+	}
+	assert_int_equal(off, set.len);
+	for (size_t len = 0; len < set.len; len++)
+		must_fail(keyset_decode(&got, ROLE_ADMIN, set.data, len, &err),
+			ERR_CORRUPT, &err, "incomplete");
+	admin.root_seed.b[0] ^= 1;
+	buf_clear(&set);
+	must(keyset_encode(&set, &admin, ROLE_ADMIN, &err), &err);
+	must_fail(keyset_decode(&got, ROLE_ADMIN, set.data, set.len, &err),
+		ERR_CORRUPT, &err, "damaged");
+	buf_fini(&cut);
+	buf_fini(&set);
+	keyset_wipe(&admin);
 }
 
 /* Epochs come in any order and are kept in theirs; the last one seals. */
@@ -285,7 +507,7 @@ test_epochs(void **state)
 	free(ks.epochs);
 	ks.epochs = epochs;
 	ks.n_epochs = ARRAY_LEN(epochs);
-	must(keyset_encode(&bytes, &ks, ROLE_READER, NULL, &err), &err);
+	must(keyset_encode(&bytes, &ks, ROLE_READER, &err), &err);
 	must(keyset_decode(&got, ROLE_READER, bytes.data, bytes.len, &err),
 		&err);
 	assert_int_equal(got.n_epochs, 9);
@@ -298,7 +520,7 @@ test_epochs(void **state)
 
 	buf_clear(&bytes);
 	epochs[8].number = 1;
-	must(keyset_encode(&bytes, &ks, ROLE_READER, NULL, &err), &err);
+	must(keyset_encode(&bytes, &ks, ROLE_READER, &err), &err);
 	must_fail(keyset_decode(&got, ROLE_READER, bytes.data, bytes.len, &err),
 		ERR_CORRUPT, &err, "damaged");
 	buf_fini(&bytes);
@@ -315,6 +537,11 @@ main(void)
 		cmocka_unit_test(test_none_and_foreign),
 		cmocka_unit_test(test_remove),
 		cmocka_unit_test(test_each),
+		cmocka_unit_test(test_rewrap),
+		cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_last_admin_race),
+		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_incomplete),
 		cmocka_unit_test(test_epochs),
 	};
 
