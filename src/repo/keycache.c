@@ -194,19 +194,26 @@ load(struct keycache *c, struct slot *want, struct error *err)
 	return rc == ERR_OK ? rc : err_wrap(err, "%s", name);
 }
 
+/* The slot of an envelope, read from the store where it is not kept. */
+static enum err
+find(struct keycache *c, const struct id *pack, uint32_t envelope,
+	struct slot *s, struct error *err)
+{
+	if (look(c, s, pack, envelope))
+		return ERR_OK;
+	memset(s, 0, sizeof(*s));
+	s->pack = *pack;
+	s->envelope = envelope;
+	return load(c, s, err);
+}
+
 enum err
 keycache_get(struct keycache *c, const struct id *pack, uint32_t envelope,
 	struct pack_keys *out, struct error *err)
 {
 	struct slot s;
-	enum err rc = ERR_OK;
+	enum err rc = find(c, pack, envelope, &s, err);
 
-	if (!look(c, &s, pack, envelope)) {
-		memset(&s, 0, sizeof(s));
-		s.pack = *pack;
-		s.envelope = envelope;
-		rc = load(c, &s, err);
-	}
 	if (rc == ERR_OK && !s.derived) {
 		rc = pack_keys_derive(&s.keys, &s.env, c->ks, err);
 		s.derived = true;
@@ -215,6 +222,21 @@ keycache_get(struct keycache *c, const struct id *pack, uint32_t envelope,
 	}
 	if (rc == ERR_OK)
 		*out = s.keys;
+	explicit_bzero(&s, sizeof(s));
+	return rc;
+}
+
+enum err
+keycache_envelope(struct keycache *c, const struct id *pack, uint32_t envelope,
+	struct envelope *out, struct error *err)
+{
+	struct slot s;
+	enum err rc = find(c, pack, envelope, &s, err);
+
+	if (rc == ERR_OK) {
+		*out = s.env;
+		keep(c, &s);
+	}
 	explicit_bzero(&s, sizeof(s));
 	return rc;
 }

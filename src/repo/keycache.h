@@ -32,4 +32,8 @@ void keycache_free(struct keycache *c);
 enum err keycache_get(struct keycache *c, const struct id *pack,
 	uint32_t envelope, struct pack_keys *out, struct error *err) MUST_CHECK;
 
+/* What these keys follow from. */
+enum err keycache_envelope(struct keycache *c, const struct id *pack,
+	uint32_t envelope, struct envelope *out, struct error *err) MUST_CHECK;
+
 #endif /* REPO_KEYCACHE_H */

@@ -5,9 +5,12 @@
  *
  *   mover_new -> mover_add... -> mover_finish -> mover_free
  *
+ * A mover is a session, as a writer is, but one that never commits: a prune
+ * that meets it fences it at once, without harm to either.
+ *
  * Data and nodes go to packs of their own.  A pack is stored when it reaches
  * the target; its records then lie in the index of r, and a segment names them
- * after mover_finish.  One thread.  Memory: two packs.
+ * after mover_finish.  One thread.  Memory: two packs, and one read of 8 MiB.
  *
  * Crash argument: as for any writer, pack, then segment; the records moved
  * are copies, and nothing refers to their new place before it is durable.
@@ -23,6 +26,9 @@
 
 struct mover;
 
+/* What the host of a mover's session begins with. */
+#define MOVER_HOST "prune@"
+
 enum err mover_new(struct mover **out, struct repo *r,
 	struct error *err) MUST_CHECK;
 void mover_free(struct mover *m);
@@ -32,7 +38,12 @@ void mover_free(struct mover *m);
 enum err mover_add(struct mover *m, const struct location *loc,
 	struct error *err) MUST_CHECK;
 
-/* Store what is open, and publish. */
+/* What was added is read some time later, with its neighbours; read it now, so
+ * that a failure is known to be that of the pack it comes from.  After one of
+ * ERR_CORRUPT or ERR_NOTFOUND the mover goes on with others. */
+enum err mover_settle(struct mover *m, struct error *err) MUST_CHECK;
+
+/* Store what is open, publish, and end the session. */
 enum err mover_finish(struct mover *m, struct error *err) MUST_CHECK;
 
 uint64_t mover_bytes(const struct mover *m); /* stored so far */

@@ -35,6 +35,7 @@ enum {
 	PACK_RECORD_MAX = 2 * (CHUNK_MAX + AEAD_TAG), /* as stored */
 	PACK_LINE_MAX = 64, /* of one record in a table */
 	PACK_TABLE_MAX = 8 << 20, /* as stored */
+	PACK_FOREIGN_MAX = 65535,
 	PACK_NAME = sizeof("packs/xx/") + ID_HEX
 };
 
@@ -106,6 +107,8 @@ enum err pack_open_body(struct aead *aead, const struct pack_keys *keys,
 struct pack_table_conf {
 	const struct secret *structure;
 	const struct pack_header *header;
+	const struct envelope *foreign; /* at most PACK_FOREIGN_MAX */
+	uint32_t n_foreign;
 	const struct record *recs;
 	uint32_t n_recs;
 	size_t body_len;

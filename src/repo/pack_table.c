@@ -25,7 +25,13 @@ put_plain(struct buf *out, const struct pack_table_conf *conf,
 	size_t start = out->len, end;
 	enum err rc;
 
-	rc = buf_put_varint(out, 0, err);
+	rc = buf_put_varint(out, conf->n_foreign, err);
+	for (uint32_t i = 0; i < conf->n_foreign && rc == ERR_OK; i++) {
+		rc = buf_put_u32(out, conf->foreign[i].epoch, err);
+		if (rc == ERR_OK)
+			rc = buf_put(out, conf->foreign[i].epk.b, KX_PUBLIC,
+				err);
+	}
 	if (rc == ERR_OK)
 		rc = buf_put_varint(out, conf->n_recs, err);
 	for (uint32_t i = 0; i < conf->n_recs && rc == ERR_OK; i++)
@@ -141,7 +147,7 @@ pack_table_begin(struct pack_table *t, const void *data, size_t len,
 	struct error *err)
 {
 	rd_init(&t->rd, data, len);
-	t->n_foreign = (uint32_t)rd_varint_max(&t->rd, UINT16_MAX);
+	t->n_foreign = (uint32_t)rd_varint_max(&t->rd, PACK_FOREIGN_MAX);
 	t->foreign = rd_raw(&t->rd, (size_t)t->n_foreign * ENVELOPE_LEN);
 	t->n_recs = (uint32_t)rd_varint_max(&t->rd, PACK_RECORDS_MAX);
 	t->at = 0;
