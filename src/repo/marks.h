@@ -7,9 +7,11 @@
  * be undeleted.  Which of the two happens is decided by the exclusive creation
  * of forgotten/NS/SID.K.end.
  *
- * Crash argument: each function creates one object, and last; hold and forget
- * look for the other's mark after they made their own, so that of the two at
- * least one sees both, and the hold wins.
+ * Crash argument: hold and forget look for the other's mark after they made
+ * their own, so that of the two at least one sees both, and the hold wins;
+ * where both die before they look, marks_read says the same.  See marks.c.
+ *
+ * Any of these functions may run at once, here and elsewhere.
  */
 #ifndef REPO_MARKS_H
 #define REPO_MARKS_H
@@ -18,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/time.h"
@@ -27,11 +30,14 @@
 
 struct mark {
 	struct snapshot_name name;
-	bool forgotten; /* and not undeleted */
+	bool forgotten; /* and neither undeleted nor held before a prune */
 	bool swept; /* forgotten, and a prune has decided so */
 	bool held;
-	uint64_t k; /* of the newest forgotten mark, where there is one */
+	uint64_t k; /* of the newest forgotten mark, where there is one; of
+		       those that have no end, if any has none */
 	bool has_k;
+	struct when forgotten_at; /* by that mark */
+	struct when held_at;
 };
 
 struct marks {
@@ -67,14 +73,18 @@ enum err marks_sweep(struct store *st, const struct keyset *ks,
 enum err marks_remove(struct store *st, const struct snapshot_name *name,
 	struct error *err) MUST_CHECK;
 
-/* ERR_USAGE where it is forgotten: it is undeleted first. */
+/* ERR_USAGE where it is forgotten: it is undeleted first.  Nothing to do where
+ * it is held already; the reason stays the first one.  ERR_NOTFOUND where there
+ * is no such snapshot. */
 enum err marks_hold(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, const char *reason,
 	struct error *err) MUST_CHECK;
+/* ERR_NOTFOUND where it is not held. */
 enum err marks_release(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct error *err) MUST_CHECK;
 
-/* The reason given, appended to out as text without its NUL. */
+/* The reason given (of the hold, where it is held), appended to out as text
+ * without its NUL. */
 enum err marks_reason(struct store *st, const struct keyset *ks,
 	const struct mark *m, struct buf *out, struct error *err) MUST_CHECK;
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* marks_look: what lies in a store of the marks of one snapshot.  Private to
+ * marks. */
+#ifndef REPO_MARKS_LOOK_H
+#define REPO_MARKS_LOOK_H
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "repo/mark_object.h"
+#include "repo/marks.h"
+
+/* Nothing but the name where it has no mark. */
+enum err marks_look(struct store *st, const struct keyset *ks,
+	const struct snapshot_name *name, struct mark *out,
+	struct error *err) MUST_CHECK;
+
+typedef enum err marks_object_fn(void *arg, const struct mark_object *o,
+	struct error *err);
+/* Everything by its name, also what means nothing; a hold in any case. */
+enum err marks_objects(struct store *st, const struct snapshot_name *name,
+	marks_object_fn *fn, void *arg, struct error *err) MUST_CHECK;
+
+#endif /* REPO_MARKS_LOOK_H */
