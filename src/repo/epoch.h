@@ -23,11 +23,16 @@
 #include "store/store.h"
 
 enum { CONDEMNED_PACKS_MAX = 1000000 };
+#define EPOCH_MAX 999999999999999999u /* 18 digits */
 
 /* A snapshot by its name: snapshots/NS/SID. */
 struct snapshot_name {
 	struct uid ns, sid;
 };
+
+/* By ns, then sid: < 0, 0, > 0. */
+int epoch_snapshot_cmp(const struct snapshot_name *a,
+	const struct snapshot_name *b);
 
 /* An index segment by its name: index/EPOCH/ID or index/EPOCH.base/ID. */
 struct segment_ref {
@@ -58,6 +63,8 @@ struct condemned {
 };
 void condemned_fini(struct condemned *c);
 bool condemned_has_pack(const struct condemned *c, const struct id *pack);
+bool condemned_has_counted(const struct condemned *c,
+	const struct segment_ref *seg);
 
 struct final {
 	struct when time;
