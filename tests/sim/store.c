@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store: the operations, and what becomes of each. */
+#include "tests/sim/store.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/store_mem.h"
+#include "tests/sim/oracle.h"
+
+enum { GHOSTS = 256, LATE_SHOWN = 125000, SLEEP_STEPS = 4000 };
+
+static const uint64_t year = 365 * 86400 * 1000000000ull;
+
+enum op { OP_PUT, OP_GET, OP_SIZE, OP_LIST, OP_TIME, OP_DEL };
+
+static const char *const op_names[] = { "put", "get", "size", "list", "time",
+	"del" };
+
+/* What becomes of an operation. */
+enum fate {
+	FATE_DONE,
+	FATE_FAIL, /* nothing happens; also a put that was torn */
+	FATE_LOST, /* it happens, the client gets an error */
+	FATE_LATE, /* the client gets an error, it happens some day */
+	FATE_TWICE, /* it happens now, and once more some day */
+	FATE_DIE, /* nothing happens, the client dies */
+	FATE_DIE_DONE, /* it happens, and the client dies */
+	FATE_DIE_LATE, /* the client dies, and it happens some day */
+};
+
+static const char *const fate_names[] = { "", " fails", " reply lost", " late",
+	" twice", " dies", " done, dies", " dies, late" };
+
+struct sim_store {
+	struct store base;
+	struct actor *a;
+	bool dead;
+};
+
+/* A put, or a delete, that the store may execute at any time. */
+struct request {
+	struct actor *a;
+	bool undeleting;
+	bool del;
+	char *name;
+	uint8_t *data;
+	size_t len;
+};
+
+struct air {
+	struct request *v;
+	size_t n, cap;
+	/* A ring of names deleted lately. */
+	char ghosts[GHOSTS][NAME_ROOM];
+	size_t n_ghosts;
+};
+
+static void *
+need_memory(void *p)
+{
+	if (p == NULL)
+		abort();
+	return p;
+}
+
+struct air *
+air_new(void)
+{
+	return need_memory(calloc(1, sizeof(struct air)));
+}
+
+static void
+request_fini(struct request *r)
+{
+	free(r->name);
+	free(r->data);
+}
+
+void
+air_free(struct air *air)
+{
+	for (size_t i = 0; i < air->n; i++)
+		request_fini(&air->v[i]);
+	free(air->v);
+	free(air);
+}
+
+size_t
+air_count(const struct air *air)
+{
+	return air->n;
+}
+
+static void
+air_add(struct sim *s, const struct request *r)
+{
+	struct air *air = s->air;
+	struct request *to;
+
+	s->n.late++;
+	if (air->n == air->cap) {
+		air->cap = air->cap == 0 ? 64 : 2 * air->cap;
+		air->v = need_memory(
+			reallocarray(air->v, air->cap, sizeof(*air->v)));
+	}
+	to = &air->v[air->n++];
+	*to = *r;
+	to->name = need_memory(strdup(r->name));
+	to->data = need_memory(malloc(r->len + 1));
+	if (r->len > 0)
+		memcpy(to->data, r->data, r->len);
+}
+
+/* The store itself does what was asked for. */
+static enum err
+execute(struct sim *s, const struct request *r, struct error *err)
+{
+	struct air *air = s->air;
+	enum err rc;
+
+	if (!r->del) {
+		rc = store_put(s->mem, r->name, r->data, r->len, err);
+		if (rc == ERR_OK)
+			oracle_saw_put(s->oracle, r->a, r->undeleting, r->name);
+		return rc;
+	}
+	rc = store_del(s->mem, r->name, err);
+	if (rc == ERR_OK) {
+		char *ghost = air->ghosts[air->n_ghosts++ % GHOSTS];
+
+		(void)snprintf(ghost, NAME_ROOM, "%s", r->name);
+	}
+	return rc;
+}
+
+bool
+air_execute(struct sim *s)
+{
+	struct air *air = s->air;
+	struct error err = ERROR_INIT;
+	struct request r;
+	size_t i;
+	enum err rc;
+
+	if (air->n == 0)
+		return false;
+	i = prng_below(&s->dice, air->n);
+	r = air->v[i];
+	air->v[i] = air->v[--air->n];
+	rc = execute(s, &r, &err);
+	sim_trace(s, "late %s of %s %s: %s", r.del ? "del" : "put", r.a->name,
+		r.name, err_name(rc));
+	s->n.late_done++;
+	request_fini(&r);
+	return true;
+}
+
+/* What decides who wins goes wrong more often. */
+static bool
+is_decisive(enum op op, const char *name)
+{
+	static const char *const places[] = { "snapshots/", "sessions/",
+		"prune/", "forgotten/", "holds/", "index/" };
+
+	if (op != OP_PUT && op != OP_DEL)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(places); i++)
+		if (strncmp(name, places[i], strlen(places[i])) == 0)
+			return true;
+	return false;
+}
+
+static enum fate
+draw_change_fate(struct sim *s, uint32_t weight)
+{
+	const struct sim_rates *r = &s->rates;
+	struct prng *d = &s->dice;
+
+	if (sim_chance(d, r->fail * weight))
+		return FATE_FAIL;
+	if (sim_chance(d, r->lost * weight))
+		return FATE_LOST;
+	if (sim_chance(d, r->late * weight))
+		return prng_below(d, 3) == 0 ? FATE_DIE_LATE : FATE_LATE;
+	if (sim_chance(d, r->twice * weight))
+		return FATE_TWICE;
+	if (sim_chance(d, r->die * weight))
+		return prng_below(d, 2) == 0 ? FATE_DIE : FATE_DIE_DONE;
+	return FATE_DONE;
+}
+
+static enum fate
+draw_fate(struct sim *s, enum op op, const char *name)
+{
+	if (s->healthy)
+		return FATE_DONE;
+	if (op == OP_PUT || op == OP_DEL)
+		return draw_change_fate(s, is_decisive(op, name) ? 6 : 1);
+	/* There are many more of these. */
+	if (sim_chance(&s->dice, s->rates.fail / 4))
+		return FATE_FAIL;
+	return sim_chance(&s->dice, s->rates.die / 4) ? FATE_DIE : FATE_DONE;
+}
+
+static void
+maybe_sleep(struct actor *a)
+{
+	struct sim *s = a->sim;
+
+	if (s->healthy || !sim_chance(&s->dice, s->rates.sleep))
+		return;
+	sim_trace(s, "%s sleeps", a->name);
+	s->n.sleeps++;
+	a->disturbed = true;
+	s->clock_nsec += prng_below(&s->dice, year);
+	sim_nap(a, prng_below(&s->dice, SLEEP_STEPS));
+}
+
+static enum err
+failed(const char *name, struct error *err)
+{
+	return err_set(err, ERR_IO, "%s: the store does not answer", name);
+}
+
+/* A step: wait for one's turn, and learn what becomes of the operation.
+ * *rc is set where nothing is left to do for it. */
+static enum fate
+begin(struct sim_store *st, enum op op, const char *name)
+{
+	struct actor *a = st->a;
+	enum fate fate;
+
+	sim_yield(a);
+	maybe_sleep(a);
+	fate = draw_fate(a->sim, op, name);
+	sim_trace(a->sim, "%s.%u %s %s%s", a->name, a->pid % 100000,
+		op_names[op], name, fate_names[fate]);
+	if (fate != FATE_DONE && fate != FATE_TWICE)
+		a->disturbed = true;
+	if (fate >= FATE_DIE) {
+		st->dead = true;
+		a->sim->n.deaths++;
+	}
+	return fate;
+}
+
+static struct sim_store *
+to_sim(struct store *st)
+{
+	return container_of(st, struct sim_store, base);
+}
+
+/* Put and delete. */
+static enum err
+change(struct sim_store *st, const struct request *r, struct error *err)
+{
+	struct sim *s = st->a->sim;
+	struct error ignored = ERROR_INIT;
+	enum err rc;
+
+	if (st->dead)
+		return failed(r->name, err);
+	switch (begin(st, r->del ? OP_DEL : OP_PUT, r->name)) {
+	case FATE_DONE:
+		return execute(s, r, err);
+	case FATE_TWICE:
+		rc = execute(s, r, err);
+		air_add(s, r);
+		return rc;
+	case FATE_LOST:
+	case FATE_DIE_DONE:
+		(void)execute(s, r, &ignored);
+		break;
+	case FATE_LATE:
+	case FATE_DIE_LATE:
+		air_add(s, r);
+		break;
+	case FATE_FAIL:
+	case FATE_DIE:
+		break;
+	}
+	return failed(r->name, err);
+}
+
+static enum err
+sim_put(struct store *base, const char *name, const void *data, size_t len,
+	struct error *err)
+{
+	struct sim_store *st = to_sim(base);
+	struct request r = { .a = st->a, .undeleting = st->a->undeleting };
+
+	r.name = (char *)(uintptr_t)name;
+	r.data = (uint8_t *)(uintptr_t)data;
+	r.len = len;
+	return change(st, &r, err);
+}
+
+static enum err
+sim_del(struct store *base, const char *name, struct error *err)
+{
+	struct sim_store *st = to_sim(base);
+	struct request r = { .a = st->a, .del = true };
+
+	r.name = (char *)(uintptr_t)name;
+	return change(st, &r, err);
+}
+
+static enum err
+sim_get(struct store *base, const char *name, uint64_t off, size_t len,
+	struct buf *out, struct error *err)
+{
+	struct sim_store *st = to_sim(base);
+
+	if (st->dead || begin(st, OP_GET, name) != FATE_DONE)
+		return failed(name, err);
+	return store_get(st->a->sim->mem, name, off, len, out, err);
+}
+
+static enum err
+sim_size(struct store *base, const char *name, uint64_t *size,
+	struct error *err)
+{
+	struct sim_store *st = to_sim(base);
+
+	if (st->dead || begin(st, OP_SIZE, name) != FATE_DONE)
+		return failed(name, err);
+	return store_size(st->a->sim->mem, name, size, err);
+}
+
+static enum err
+sim_time(struct store *base, const char *name, struct when *out,
+	struct error *err)
+{
+	struct sim_store *st = to_sim(base);
+
+	if (st->dead || begin(st, OP_TIME, name) != FATE_DONE)
+		return failed(name, err);
+	return store_time(st->a->sim->mem, name, out, err);
+}
+
+struct names {
+	char (*v)[NAME_ROOM];
+	uint64_t *sizes;
+	size_t n, cap;
+};
+
+static void
+names_fini(struct names *l)
+{
+	free(l->v);
+	free(l->sizes);
+}
+
+static void
+names_add(struct names *l, const char *name, uint64_t size)
+{
+	assert(strlen(name) < NAME_ROOM);
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 64 : 2 * l->cap;
+		l->v = need_memory(reallocarray(l->v, l->cap, sizeof(*l->v)));
+		l->sizes = need_memory(
+			reallocarray(l->sizes, l->cap, sizeof(*l->sizes)));
+	}
+	l->sizes[l->n] = size;
+	memcpy(l->v[l->n++], name, strlen(name) + 1);
+}
+
+static enum err
+on_name(void *arg, const char *name, uint64_t size, struct error *err)
+{
+	names_add(arg, name, size);
+	return ERR_OK;
+}
+
+static bool
+names_have(const struct names *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (strcmp(l->v[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+is_below(const char *name, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return len == 0 ||
+	       (strncmp(name, prefix, len) == 0 && name[len] == '/');
+}
+
+/* Both are sorted.  What is in one only came or went meanwhile. */
+static void
+merge(struct sim *s, const struct names *before, const struct names *after,
+	struct names *out)
+{
+	size_t i = 0, k = 0;
+
+	while (i < before->n || k < after->n) {
+		int order = i == before->n  ? 1
+			    : k == after->n ? -1
+					    : strcmp(before->v[i], after->v[k]);
+		const struct names *from = order <= 0 ? before : after;
+		size_t at = order <= 0 ? i : k;
+
+		if (order == 0 || prng_below(&s->dice, 2) == 0)
+			names_add(out, from->v[at], from->sizes[at]);
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+static void
+add_lag(struct sim *s, const char *prefix, struct names *out)
+{
+	const struct air *air = s->air;
+
+	if (s->healthy || s->rates.lag == 0)
+		return;
+	for (size_t i = 0; i < GHOSTS && i < air->n_ghosts; i++) {
+		const char *name = air->ghosts[i];
+
+		if (is_below(name, prefix) && !names_have(out, name) &&
+			sim_chance(&s->dice, s->rates.lag))
+			names_add(out, name, 100);
+	}
+	for (size_t i = 0; i < air->n; i++) {
+		const struct request *r = &air->v[i];
+
+		if (!r->del && is_below(r->name, prefix) &&
+			!names_have(out, r->name) &&
+			sim_chance(&s->dice, LATE_SHOWN))
+			names_add(out, r->name, r->len);
+	}
+}
+
+/* In any order. */
+static enum err
+show(struct sim *s, struct names *l, store_list_fn *fn, void *arg,
+	struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	while (l->n > 0 && rc == ERR_OK) {
+		size_t i = prng_below(&s->dice, l->n);
+		char name[NAME_ROOM];
+		uint64_t size = l->sizes[i];
+
+		memcpy(name, l->v[i], NAME_ROOM);
+		memcpy(l->v[i], l->v[--l->n], NAME_ROOM);
+		l->sizes[i] = l->sizes[l->n];
+		rc = fn(arg, name, size, err);
+	}
+	return rc;
+}
+
+static enum err
+sim_list(struct store *base, const char *prefix, store_list_fn *fn, void *arg,
+	struct error *err)
+{
+	struct sim_store *st = to_sim(base);
+	struct sim *s = st->a->sim;
+	struct names before = { NULL }, after = { NULL }, all = { NULL };
+	enum err rc;
+
+	if (st->dead || begin(st, OP_LIST, prefix) != FATE_DONE)
+		return failed(prefix, err);
+	rc = store_list(s->mem, prefix, on_name, &before, err);
+	if (prng_below(&s->dice, 3) == 0)
+		sim_yield(st->a);
+	if (rc == ERR_OK)
+		rc = store_list(s->mem, prefix, on_name, &after, err);
+	if (rc == ERR_OK) {
+		merge(s, &before, &after, &all);
+		add_lag(s, prefix, &all);
+		rc = show(s, &all, fn, arg, err);
+	}
+	names_fini(&all);
+	names_fini(&after);
+	names_fini(&before);
+	return rc;
+}
+
+static void
+sim_close(struct store *base)
+{
+	free(to_sim(base));
+}
+
+static const struct store_ops sim_ops = {
+	.close = sim_close,
+	.put = sim_put,
+	.get = sim_get,
+	.size = sim_size,
+	.time = sim_time,
+	.list = sim_list,
+	.del = sim_del,
+};
+
+struct store *
+sim_store_new(struct actor *a)
+{
+	struct sim_store *st = need_memory(calloc(1, sizeof(*st)));
+
+	st->base.ops = &sim_ops;
+	st->a = a;
+	return &st->base;
+}
+
+bool
+sim_store_is_dead(const struct store *st)
+{
+	return ((const struct sim_store *)(const void *)st)->dead;
+}
