@@ -250,6 +250,7 @@ static enum err
 plan_run(struct plan *p, size_t i, struct error *err)
 {
 	struct run *r = p->runs[i];
+	uint64_t n_records = 0;
 	struct run_pack pack;
 	struct segment_ref seg;
 	enum err rc;
@@ -271,8 +272,13 @@ plan_run(struct plan *p, size_t i, struct error *err)
 		if (rc != ERR_OK || p->segs[i][pack.seg] == GONE)
 			continue;
 		p->n_packs++;
-		p->n_records += pack.info.n_records;
+		n_records += pack.info.n_records;
 	}
+	/* Before a file of that size is begun. */
+	if (rc == ERR_OK && n_records > run_count(r, RUN_RECORDS))
+		rc = err_set(err, ERR_CORRUPT,
+			"packs of a run with more records than it has");
+	p->n_records += n_records;
 	return rc;
 }
 
