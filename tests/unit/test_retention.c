@@ -246,6 +246,24 @@ begin_of_span(const struct span *s, const struct when *now, int64_t out[2])
 	return n;
 }
 
+/* Twice a day up to the end of a month that is longer than those before. */
+static size_t
+make_month_end(struct prng *p, struct retained *v)
+{
+	struct tm tm = { .tm_year = 120 + (int)prng_below(p, 8),
+		.tm_mon = (int)prng_below(p, 12),
+		.tm_mday = 29 + (int)prng_below(p, 3),
+		.tm_hour = 12 };
+	int64_t end = timegm(&tm);
+
+	for (size_t i = 0; i < N_MAX; i++)
+		v[N_MAX - 1 - i] = (struct retained){
+			.received = { end - (int64_t)i * 43200, 0 },
+			.good = true,
+		};
+	return N_MAX;
+}
+
 static size_t
 first_since(const struct retained *v, size_t n, struct when at)
 {
@@ -272,9 +290,14 @@ test_within(void **state)
 
 		prng_init(&p, seed);
 		set_zone(zones[prng_below(&p, ARRAY_LEN(zones))]);
-		n = make_group(&p, v);
 		r.has_within[period] = true;
 		r.within[period] = make_span(&p);
+		if (prng_below(&p, 4) == 0) {
+			r.within[period] = (struct span){ .months = 1 };
+			n = make_month_end(&p, v);
+		} else {
+			n = make_group(&p, v);
+		}
 		retention_apply(&r, v, n);
 		assert_int_equal(v[n - 1].why_within, 1u << period);
 		n_begin = begin_of_span(&r.within[period], &v[n - 1].received,
