@@ -9,5 +9,4 @@ sim_epilogue(struct sim *s)
 	oracle_check(s->oracle);
 	while (air_execute(s))
 		oracle_check(s->oracle);
-	
 }

@@ -53,7 +53,8 @@ oracle_free(struct oracle *o)
 bool
 snapshot_is_alive(const struct sim_snapshot *snap)
 {
-	return snap->acked && (snap->forgotten & ~snap->undeleted) == 0;
+	return snap->acked && snap->swept == 0 &&
+	       (snap->held || (snap->forgotten & ~snap->undeleted) == 0);
 }
 
 bool
@@ -145,8 +146,7 @@ parse_mark(const char *name, struct uid *uid, unsigned *k, bool *end)
 }
 
 static void
-saw_mark(struct oracle *o, const struct actor *a, bool undeleting,
-	const char *name)
+saw_mark(struct oracle *o, const struct actor *a, const char *name)
 {
 	struct sim_snapshot *snap;
 	struct uid uid;
@@ -161,7 +161,7 @@ saw_mark(struct oracle *o, const struct actor *a, bool undeleting,
 		return;
 	if (!end)
 		snap->forgotten |= 1ull << k;
-	else if (undeleting)
+	else if (a != NULL && a->kind == ACTOR_KEEPER)
 		snap->undeleted |= 1ull << k;
 	else if (snap->held)
 		sim_violation(o->sim, "%s swept a snapshot that is held",
@@ -171,11 +171,10 @@ saw_mark(struct oracle *o, const struct actor *a, bool undeleting,
 }
 
 void
-oracle_saw_put(struct oracle *o, const struct actor *a, bool undeleting,
-	const char *name)
+oracle_saw_put(struct oracle *o, const struct actor *a, const char *name)
 {
 	if (strncmp(name, "forgotten/", 10) == 0)
-		saw_mark(o, a, undeleting, name);
+		saw_mark(o, a, name);
 }
 
 static size_t

@@ -208,7 +208,6 @@ live(void *arg)
 		a->job_steps = 0;
 		a->disturbed = false;
 		jobs[a->kind](a);
-		a->undeleting = false;
 		sim_nap(a, prng_below(&a->dice, 200));
 	}
 	a->done = true;

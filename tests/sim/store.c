@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/store_mem.h"
+#include "store/store_retry.h"
 #include "tests/sim/oracle.h"
 
 enum { GHOSTS = 256, LATE_SHOWN = 125000, SLEEP_STEPS = 4000 };
@@ -44,7 +44,6 @@ struct sim_store {
 /* A put, or a delete, that the store may execute at any time. */
 struct request {
 	struct actor *a;
-	bool undeleting;
 	bool del;
 	char *name;
 	uint8_t *data;
@@ -125,7 +124,7 @@ execute(struct sim *s, const struct request *r, struct error *err)
 	if (!r->del) {
 		rc = store_put(s->mem, r->name, r->data, r->len, err);
 		if (rc == ERR_OK)
-			oracle_saw_put(s->oracle, r->a, r->undeleting, r->name);
+			oracle_saw_put(s->oracle, r->a, r->name);
 		return rc;
 	}
 	rc = store_del(s->mem, r->name, err);
@@ -221,9 +220,26 @@ maybe_sleep(struct actor *a)
 }
 
 static enum err
-failed(const char *name, struct error *err)
+is_dead(const char *name, struct error *err)
 {
-	return err_set(err, ERR_IO, "%s: the store does not answer", name);
+	return err_set(err, ERR_IO, "%s: the client is dead", name);
+}
+
+/* What the client is told.  Only of what certainly did not happen it may hear
+ * that it did not. */
+static enum err
+failed(struct sim *s, enum fate fate, const char *name, struct error *err)
+{
+	if (fate >= FATE_DIE)
+		return is_dead(name, err);
+	switch (prng_below(&s->dice, fate == FATE_FAIL ? 3 : 2)) {
+	case 0:
+		return err_set(err, ERR_IO, "%s: no answer", name);
+	case 1:
+		return err_set(err, ERR_AGAIN, "%s: no answer in time", name);
+	default:
+		return err_set(err, ERR_NOSPACE, "%s: no space", name);
+	}
 }
 
 /* A step: wait for one's turn, and learn what becomes of the operation.
@@ -260,11 +276,13 @@ change(struct sim_store *st, const struct request *r, struct error *err)
 {
 	struct sim *s = st->a->sim;
 	struct error ignored = ERROR_INIT;
+	enum fate fate;
 	enum err rc;
 
 	if (st->dead)
-		return failed(r->name, err);
-	switch (begin(st, r->del ? OP_DEL : OP_PUT, r->name)) {
+		return is_dead(r->name, err);
+	fate = begin(st, r->del ? OP_DEL : OP_PUT, r->name);
+	switch (fate) {
 	case FATE_DONE:
 		return execute(s, r, err);
 	case FATE_TWICE:
@@ -283,7 +301,19 @@ change(struct sim_store *st, const struct request *r, struct error *err)
 	case FATE_DIE:
 		break;
 	}
-	return failed(r->name, err);
+	return failed(s, fate, r->name, err);
+}
+
+/* A read: ERR_OK where it can be done now. */
+static enum err
+look(struct sim_store *st, enum op op, const char *name, struct error *err)
+{
+	enum fate fate;
+
+	if (st->dead)
+		return is_dead(name, err);
+	fate = begin(st, op, name);
+	return fate == FATE_DONE ? ERR_OK : failed(st->a->sim, fate, name, err);
 }
 
 static enum err
@@ -291,7 +321,7 @@ sim_put(struct store *base, const char *name, const void *data, size_t len,
 	struct error *err)
 {
 	struct sim_store *st = to_sim(base);
-	struct request r = { .a = st->a, .undeleting = st->a->undeleting };
+	struct request r = { .a = st->a };
 
 	r.name = (char *)(uintptr_t)name;
 	r.data = (uint8_t *)(uintptr_t)data;
@@ -314,10 +344,11 @@ sim_get(struct store *base, const char *name, uint64_t off, size_t len,
 	struct buf *out, struct error *err)
 {
 	struct sim_store *st = to_sim(base);
+	enum err rc = look(st, OP_GET, name, err);
 
-	if (st->dead || begin(st, OP_GET, name) != FATE_DONE)
-		return failed(name, err);
-	return store_get(st->a->sim->mem, name, off, len, out, err);
+	return rc == ERR_OK
+		       ? store_get(st->a->sim->mem, name, off, len, out, err)
+		       : rc;
 }
 
 static enum err
@@ -325,10 +356,9 @@ sim_size(struct store *base, const char *name, uint64_t *size,
 	struct error *err)
 {
 	struct sim_store *st = to_sim(base);
+	enum err rc = look(st, OP_SIZE, name, err);
 
-	if (st->dead || begin(st, OP_SIZE, name) != FATE_DONE)
-		return failed(name, err);
-	return store_size(st->a->sim->mem, name, size, err);
+	return rc == ERR_OK ? store_size(st->a->sim->mem, name, size, err) : rc;
 }
 
 static enum err
@@ -336,10 +366,9 @@ sim_time(struct store *base, const char *name, struct when *out,
 	struct error *err)
 {
 	struct sim_store *st = to_sim(base);
+	enum err rc = look(st, OP_TIME, name, err);
 
-	if (st->dead || begin(st, OP_TIME, name) != FATE_DONE)
-		return failed(name, err);
-	return store_time(st->a->sim->mem, name, out, err);
+	return rc == ERR_OK ? store_time(st->a->sim->mem, name, out, err) : rc;
 }
 
 struct names {
@@ -466,10 +495,10 @@ sim_list(struct store *base, const char *prefix, store_list_fn *fn, void *arg,
 	struct sim_store *st = to_sim(base);
 	struct sim *s = st->a->sim;
 	struct names before = { NULL }, after = { NULL }, all = { NULL };
-	enum err rc;
+	enum err rc = look(st, OP_LIST, prefix, err);
 
-	if (st->dead || begin(st, OP_LIST, prefix) != FATE_DONE)
-		return failed(prefix, err);
+	if (rc != ERR_OK)
+		return rc;
 	rc = store_list(s->mem, prefix, on_name, &before, err);
 	if (prng_below(&s->dice, 3) == 0)
 		sim_yield(st->a);
@@ -502,18 +531,20 @@ static const struct store_ops sim_ops = {
 	.del = sim_del,
 };
 
+/* Most programs try again what may succeed yet, as coffer does. */
 struct store *
 sim_store_new(struct actor *a)
 {
+	static const struct retry_policy policy = { 4, 100, 10000 };
 	struct sim_store *st = need_memory(calloc(1, sizeof(*st)));
+	struct store *patient;
+	struct error err = ERROR_INIT;
 
 	st->base.ops = &sim_ops;
 	st->a = a;
-	return &st->base;
-}
-
-bool
-sim_store_is_dead(const struct store *st)
-{
-	return ((const struct sim_store *)(const void *)st)->dead;
+	if (prng_below(&a->dice, 3) == 0)
+		return &st->base;
+	if (store_retry_new(&patient, &st->base, &policy, &err) != ERR_OK)
+		abort();
+	return patient;
 }

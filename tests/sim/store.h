@@ -18,7 +18,6 @@
 
 /* The store of a new process of a. */
 struct store *sim_store_new(struct actor *a);
-bool sim_store_is_dead(const struct store *st);
 
 /* Requests that are on their way, and objects that were deleted lately. */
 struct air *air_new(void);
