@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "repo/mark_object.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/rd.h"
+#include "repo/names.h"
 
-enum { TAG_TIME = 1, TAG_REASON = 2, TIME_MAX = 32, K_DIGITS = 18 };
+enum { TAG_TIME = 1, TAG_REASON = 2, TIME_MAX = 32 };
 
 static const char forgotten[] = "forgotten/";
 static const char holds[] = "holds/";
@@ -44,63 +44,27 @@ mark_object_name(char out[STORE_NAME_MAX + 1], const struct mark_object *o)
 			o->kind == MARK_END ? end_suffix : "");
 }
 
-/* Skip what text begins with; NULL where it does not. */
-static const char *
-skip(const char *text, const char *prefix)
-{
-	size_t len = strlen(prefix);
-
-	return strncmp(text, prefix, len) == 0 ? text + len : NULL;
-}
-
-/* "NS/SID" */
-static const char *
-take_snapshot(const char *at, struct snapshot_name *out)
-{
-	if (strnlen(at, 2 * UID_HEX + 1) < 2 * UID_HEX + 1 ||
-		!hex_decode(at, out->ns.b, UID_LEN) || at[UID_HEX] != '/' ||
-		!hex_decode(at + UID_HEX + 1, out->sid.b, UID_LEN))
-		return NULL;
-	return at + 2 * UID_HEX + 1;
-}
-
-/* ".K", without leading zeros. */
-static const char *
-take_k(const char *at, uint64_t *out)
-{
-	size_t n;
-
-	if (*at++ != '.')
-		return NULL;
-	n = strspn(at, "0123456789");
-	if (n == 0 || n > K_DIGITS || (n > 1 && at[0] == '0'))
-		return NULL;
-	*out = 0;
-	for (; n > 0; n--)
-		*out = *out * 10 + (uint64_t)(*at++ - '0');
-	return at;
-}
-
 bool
 mark_object_parse(struct mark_object *out, const char *name)
 {
 	struct mark_object o = { .kind = MARK_HOLD };
-	const char *at = skip(name, holds);
+	const char *at = name;
 
-	if (at == NULL) {
+	if (!names_text(&at, holds)) {
 		o.kind = MARK_FORGOTTEN;
-		at = skip(name, forgotten);
+		if (!names_text(&at, forgotten))
+			return false;
 	}
-	if (at != NULL)
-		at = take_snapshot(at, &o.name);
-	if (at != NULL && o.kind == MARK_FORGOTTEN) {
-		at = take_k(at, &o.k);
-		if (at != NULL && strcmp(at, end_suffix) == 0) {
+	if (!names_hex(&at, o.name.ns.b, UID_LEN) || !names_text(&at, "/") ||
+		!names_hex(&at, o.name.sid.b, UID_LEN))
+		return false;
+	if (o.kind == MARK_FORGOTTEN) {
+		if (!names_text(&at, ".") || !names_number(&at, &o.k))
+			return false;
+		if (names_text(&at, end_suffix))
 			o.kind = MARK_END;
-			at += strlen(at);
-		}
 	}
-	if (at == NULL || *at != '\0')
+	if (*at != '\0')
 		return false;
 	*out = o;
 	return true;
