@@ -14,11 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "repo/grants.h"
 #include "repo/keyobj.h"
+#include "repo/rooted.h"
+#include "repo/rotation.h"
 
 enum { OBJECTS_MAX = 4096, KEYIDS_MAX = OBJECTS_MAX * KEYID_HEX };
 
 static const char prefix[] = "keys/";
+static const char revoked_context[] = "coffer 1 revoked";
 
 static void
 object_name(char out[STORE_NAME_MAX + 1], const char *keyid)
@@ -55,12 +59,18 @@ keys_add(struct store *st, const struct uid *repo, const struct keyset *ks,
 	const struct keyobj_conf obj = { repo, conf->role, conf->pass,
 		conf->cost, conf->label };
 	struct keyset fresh = *ks;
+	const struct grants_to to = { fresh.ns_hex, conf->role,
+		&fresh.box_pub };
 	enum err rc = keyset_fresh_identity(&fresh, err);
 
 	if (rc == ERR_OK)
 		rc = keyobj_certify(&fresh, repo, conf->role, err);
 	if (rc == ERR_OK)
+		rc = grants_hand_over(st, ks, &to, err);
+	if (rc == ERR_OK)
 		rc = create(st, &fresh, &obj, keyid, err);
+	if (rc == ERR_OK)
+		rc = rotation_catch_up(st, ks, &to, err);
 	explicit_bzero(&fresh, sizeof(fresh));
 	return rc;
 }
@@ -208,9 +218,52 @@ keys_unlock(struct store *st, const struct uid *repo, const struct pass *pass,
 		prefer(&ids, hint);
 		rc = try_all(&a, &ids, err);
 	}
+	if (rc == ERR_OK) {
+		rc = grants_read(st, ks, err);
+		if (rc != ERR_OK)
+			keyset_wipe(ks);
+	}
 	buf_fini(&a.obj);
 	buf_fini(&ids);
 	return rc;
+}
+
+static void
+revoked_name(char out[STORE_NAME_MAX + 1], const char *ns_hex)
+{
+	(void)snprintf(out, STORE_NAME_MAX + 1, "revoked/%s", ns_hex);
+}
+
+static enum err
+is_revoked(struct store *st, const struct sign_public *root, const char *ns_hex,
+	bool *out, struct error *err)
+{
+	char name[STORE_NAME_MAX + 1];
+	struct buf obj = BUF_INIT(ROOTED_MAX);
+	enum err rc;
+
+	revoked_name(name, ns_hex);
+	rc = rooted_get(st, root, revoked_context, name, &obj, out, err);
+	buf_fini(&obj);
+	return rc;
+}
+
+/* The identity gets no more grants, even if its object comes back. */
+static enum err
+revoke(struct store *st, const struct keyset *ks, const char *ns_hex,
+	struct error *err)
+{
+	char name[STORE_NAME_MAX + 1];
+	struct buf obj = BUF_INIT(ROOTED_MAX);
+	enum err rc;
+
+	revoked_name(name, ns_hex);
+	rc = rooted_sign(&obj, ks, revoked_context, name, err);
+	if (rc == ERR_OK)
+		rc = store_put(st, name, obj.data, obj.len, err);
+	buf_fini(&obj);
+	return rc == ERR_OK || rc == ERR_EXISTS ? grants_drop(st, ns_hex, err)
+						: rc;
 }
 
 /* One key of a listing; one that was removed meanwhile is passed over. */
@@ -225,8 +278,14 @@ give(struct store *st, const struct keyset *ks, const char *keyid,
 		memcpy(k->info.keyid, keyid, KEYID_HEX);
 		return ERR_OK;
 	}
-	if (rc == ERR_OK && ks != NULL)
-		keyobj_describe(k, ks);
+	if (rc != ERR_OK || ks == NULL)
+		return rc;
+	keyobj_describe(k, ks);
+	if (!k->info.certified)
+		return ERR_OK;
+	rc = is_revoked(st, &ks->root_pub, k->info.ns_hex, &k->info.revoked,
+		err);
+	k->info.certified = !k->info.revoked;
 	return rc;
 }
 
@@ -258,7 +317,8 @@ keys_each(struct store *st, const struct keyset *ks, key_info_fn *fn, void *arg,
 struct removal {
 	const struct keyset *in_use;
 	const char *prefix;
-	unsigned n_admins, n_found;
+	const char *ns_hex; /* counted, where not NULL */
+	unsigned n_admins, n_found, n_same;
 	struct key_info found;
 };
 
@@ -272,6 +332,7 @@ consider(void *arg, const struct key_info *info, struct error *err)
 		memcmp(info->repo.b, r->in_use->repo.b, UID_LEN) != 0)
 		return ERR_OK;
 	r->n_admins += info->role == ROLE_ADMIN && info->certified;
+	r->n_same += r->ns_hex != NULL && strcmp(info->ns_hex, r->ns_hex) == 0;
 	if (strncmp(info->keyid, r->prefix, strlen(r->prefix)) != 0)
 		return ERR_OK;
 	r->n_found++;
@@ -307,11 +368,14 @@ choose(struct store *st, struct removal *r, struct error *err)
 	return ERR_OK;
 }
 
-/* Delete the object, and put it back where no admin key is left then. */
+/* Delete the object, and put it back where no admin key is left then.  The
+ * identity ends with its last object. */
 static enum err
 remove_object(struct store *st, const struct removal *chosen, struct error *err)
 {
-	struct removal left = { .in_use = chosen->in_use, .prefix = "" };
+	struct removal left = { .in_use = chosen->in_use,
+		.prefix = "",
+		.ns_hex = chosen->found.ns_hex };
 	struct buf obj = BUF_INIT(KEYOBJ_MAX);
 	char name[STORE_NAME_MAX + 1];
 	enum err rc;
@@ -330,6 +394,9 @@ remove_object(struct store *st, const struct removal *chosen, struct error *err)
 				"repository: another one was removed at the "
 				"same time",
 				chosen->found.keyid);
+	} else if (rc == ERR_OK && chosen->found.certified &&
+		   left.n_same == 0) {
+		rc = revoke(st, chosen->in_use, left.ns_hex, err);
 	}
 	buf_fini(&obj);
 	return rc;

@@ -127,8 +127,9 @@ struct key_info {
 	char ns_hex[UID_HEX + 1];
 	struct sign_public sign_pub;
 	struct kx_public box_pub;
-	/* The root key certifies that this identity has this role. */
-	bool certified;
+	/* The root key certifies that this identity has this role in this
+	 * repository, and did not revoke it. */
+	bool certified, revoked;
 	/* Empty where they do not open; nobody vouches for them. */
 	char label[LABEL_MAX + 1], host[LABEL_MAX + 1], user[LABEL_MAX + 1];
 };

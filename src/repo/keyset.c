@@ -51,6 +51,18 @@ role_ok(unsigned role)
 	return role >= ROLE_ADMIN && role <= ROLE_WRITER;
 }
 
+bool
+role_seals(enum role role)
+{
+	return rights[role].epochs;
+}
+
+bool
+role_opens(enum role role)
+{
+	return rights[role].secrets;
+}
+
 const char *
 role_name(enum role role)
 {
@@ -257,29 +269,55 @@ keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
 	return rc;
 }
 
-/* One more epoch, in its place; false where it cannot be. */
+/* In its place; there is room. */
+static void
+insert_epoch(struct keyset *ks, const struct epoch *e)
+{
+	size_t at = ks->n_epochs;
+
+	for (; at > 0 && ks->epochs[at - 1].number > e->number; at--)
+		ks->epochs[at] = ks->epochs[at - 1];
+	ks->epochs[at] = *e;
+	ks->n_epochs++;
+}
+
+enum err
+keyset_put_epoch(struct keyset *ks, const struct epoch *e, struct error *err)
+{
+	struct epoch *epochs;
+
+	if (ks->n_epochs >= EPOCHS_MAX)
+		return err_set(err, ERR_CORRUPT, "more than %d data keys",
+			EPOCHS_MAX);
+	epochs = calloc(EPOCHS_MAX, sizeof(*epochs));
+	if (epochs == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for data keys");
+	memcpy(epochs, ks->epochs, ks->n_epochs * sizeof(*epochs));
+	explicit_bzero(ks->epochs, ks->n_epochs * sizeof(*epochs));
+	free(ks->epochs);
+	ks->epochs = epochs;
+	insert_epoch(ks, e);
+	return ERR_OK;
+}
+
+/* False where it cannot be. */
 static bool
 take_epoch(struct keyset *ks, const uint8_t *data, size_t len)
 {
 	struct epoch e = { .has_secret = len == EPOCH_SECRET };
-	size_t at = ks->n_epochs;
 	struct rd rd;
 
-	if ((len != EPOCH_PUBLIC && len != EPOCH_SECRET) || at == EPOCHS_MAX)
+	if ((len != EPOCH_PUBLIC && len != EPOCH_SECRET) ||
+		ks->n_epochs == EPOCHS_MAX)
 		return false;
 	rd_init(&rd, data, len);
 	e.number = rd_u32(&rd);
+	if (keyset_epoch(ks, e.number) != NULL)
+		return false;
 	rd_copy(&rd, e.pub.b, KX_PUBLIC);
 	if (e.has_secret)
 		rd_copy(&rd, e.sec.b, SECRET_LEN);
-	while (at > 0 && ks->epochs[at - 1].number >= e.number) {
-		if (ks->epochs[at - 1].number == e.number)
-			return false;
-		ks->epochs[at] = ks->epochs[at - 1];
-		at--;
-	}
-	ks->epochs[at] = e;
-	ks->n_epochs++;
+	insert_epoch(ks, &e);
 	secret_wipe(&e.sec);
 	return true;
 }

@@ -14,6 +14,9 @@
 enum { KEYSET_MAX = 64 << 10 };
 
 bool role_ok(unsigned role) MUST_CHECK;
+/* Whether it holds data keys, and their secret halves. */
+bool role_seals(enum role role) MUST_CHECK;
+bool role_opens(enum role role) MUST_CHECK;
 
 /* Another identity, without a certificate. */
 enum err keyset_fresh_identity(struct keyset *ks, struct error *err) MUST_CHECK;
@@ -21,6 +24,11 @@ enum err keyset_fresh_identity(struct keyset *ks, struct error *err) MUST_CHECK;
 /* What role may hold of ks, with its identity, appended to out; ERR_DENIED
  * where ks lacks something that role needs. */
 enum err keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
+	struct error *err) MUST_CHECK;
+
+/* A data key whose number ks does not have yet; ERR_CORRUPT where it has
+ * EPOCHS_MAX already. */
+enum err keyset_put_epoch(struct keyset *ks, const struct epoch *e,
 	struct error *err) MUST_CHECK;
 
 /* NS of an identity. */
