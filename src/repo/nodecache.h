@@ -21,9 +21,9 @@
  * A nodecache is used by one thread.  Several processes may use one lineage:
  * the first one that keeps something publishes, the others only read.
  *
- * Memory: 64 bytes for each node of the file that was opened and of the one
- * that is made, of which there are NODEFILE_NODES_MAX each at most, and three
- * times the largest node.
+ * Memory: less than 180 bytes for each node of the file that was opened and
+ * of the one that is made, of which there are NODEFILE_NODES_MAX each at most
+ * (a node holds some 200 entries), and three times the largest node.
  */
 #ifndef REPO_NODECACHE_H
 #define REPO_NODECACHE_H
@@ -49,11 +49,6 @@ struct nodecache_conf {
 	const void *lineage;
 	size_t lineage_len;
 	uint64_t size_max; /* 0: NODECACHE_SIZE_MAX */
-	/*
-	 * A tree counts as kept only with the nodes that its leaves refer to:
-	 * those of images, which are edited from one snapshot to the next.
-	 */
-	bool leaf_refs;
 };
 
 /* In the cache directory of r, which is borrowed; where that has none, it
@@ -70,13 +65,21 @@ bool nodecache_holds(const struct nodecache *nc, const struct id *root);
 enum err nodecache_get(struct nodecache *nc, const struct id *id,
 	struct buf *out, size_t *head_len, struct error *err) MUST_CHECK;
 
-/* A node of the new trees, after those that it refers to. */
+/* A node of the new trees. */
 void nodecache_keep(struct nodecache *nc, const struct id *id,
 	const struct node_bytes *node);
+/* The same for one of the file; false where it does not have it. */
+bool nodecache_carry(struct nodecache *nc, const struct id *id);
+/* Whether it was kept or carried before. */
+bool nodecache_keeps(const struct nodecache *nc, const struct id *id);
+
+/* Keep nothing, because of why. */
+void nodecache_give_up(struct nodecache *nc, const struct error *why);
 
 /*
- * The snapshot with that root is committed: let the file hold what was kept.
- * A failure says why nothing is kept for the next run, and is for telling.
+ * The snapshot with that root is committed, and all nodes of its trees were
+ * kept or carried: let the file hold them, and nothing else.  A failure says
+ * why the next run finds nothing; it is for telling.
  */
 enum err nodecache_publish(struct nodecache *nc, const struct id *root,
 	struct error *err);
