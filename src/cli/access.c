@@ -10,9 +10,13 @@
 
 #include "base/child.h"
 #include "base/fsx.h"
+#include "cli/numbers.h"
 #include "store/store_retry.h"
 
-enum { PASSWORD_MAX = 4096 };
+enum { PASSWORD_MAX = 4096, KEY_FILE_MIN = 32 };
+
+/* Of a key file: there is nothing to guess. */
+static const struct kdf_cost cost_of_file = { 1, 8 };
 
 static const char *
 env(const char *name)
@@ -68,6 +72,25 @@ from_file(struct buf *out, const char *file, struct error *err)
 	rc = fsx_read_all(fd, out, file, err);
 	fsx_close(&fd);
 	return rc == ERR_OK ? first_line(out, file, err) : rc;
+}
+
+/* A key file is a passphrase as it is. */
+static enum err
+from_key_file(struct buf *out, const char *file, struct error *err)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	enum err rc;
+
+	if (fd < 0)
+		return err_sys(err, errno, "%s", file);
+	rc = fsx_read_all(fd, out, file, err);
+	fsx_close(&fd);
+	if (rc == ERR_OK && out->len < KEY_FILE_MIN)
+		rc = err_set(err, ERR_USAGE,
+			"%s: %zu bytes are no key file, which has at least %d "
+			"(coffer key generate makes one)",
+			file, out->len, KEY_FILE_MIN);
+	return rc;
 }
 
 static enum err
@@ -142,21 +165,27 @@ ask_twice(struct buf *out, const char *prompt, struct error *err)
 	return rc;
 }
 
-enum err
-access_password(struct buf *out, const struct cli *c, bool confirm,
+/* Flags before the environment; *key_file tells whether it was that. */
+static enum err
+get_password(struct buf *out, const struct cli *c, bool confirm, bool *key_file,
 	struct error *err)
 {
 	const char *file = flag_text(c, "password-file");
 	const char *command = flag_text(c, "password-command");
+	const char *key = flag_text(c, "key-file");
 
 	buf_init(out, PASSWORD_MAX);
-	if (file == NULL && command == NULL) {
+	if (file == NULL && command == NULL && key == NULL) {
 		if (env("COFFER_PASSWORD") != NULL)
 			return buf_put(out, env("COFFER_PASSWORD"),
 				strlen(env("COFFER_PASSWORD")), err);
+		key = env("COFFER_KEY_FILE");
 		file = env("COFFER_PASSWORD_FILE");
 		command = env("COFFER_PASSWORD_COMMAND");
 	}
+	*key_file = key != NULL;
+	if (key != NULL)
+		return from_key_file(out, key, err);
 	if (file != NULL)
 		return from_file(out, file, err);
 	if (command != NULL)
@@ -165,12 +194,45 @@ access_password(struct buf *out, const struct cli *c, bool confirm,
 		       : ask(out, "passphrase: ", err);
 }
 
+static enum err
+choose_cost(struct kdf_cost *cost, const struct cli *c, bool key_file,
+	struct error *err)
+{
+	if (key_file && flag_text(c, "kdf-memory") == NULL &&
+		flag_text(c, "kdf-passes") == NULL) {
+		*cost = cost_of_file;
+		return ERR_OK;
+	}
+	return number_kdf(cost, c, err);
+}
+
 enum err
-access_new_password(struct buf *out, const struct cli *c, struct error *err)
+access_first_password(struct buf *out, struct kdf_cost *cost,
+	const struct cli *c, struct error *err)
+{
+	bool key_file = false;
+	enum err rc = get_password(out, c, true, &key_file, err);
+
+	return rc == ERR_OK ? choose_cost(cost, c, key_file, err) : rc;
+}
+
+enum err
+access_new_password(struct buf *out, struct kdf_cost *cost, const struct cli *c,
+	struct error *err)
 {
 	const char *file = flag_text(c, "new-password-file");
+	const char *key = flag_text(c, "new-key-file");
+	enum err rc;
 
 	buf_init(out, PASSWORD_MAX);
+	if (file != NULL && key != NULL)
+		return err_set(err, ERR_USAGE,
+			"--new-password-file and --new-key-file: one of them");
+	rc = choose_cost(cost, c, key != NULL, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (key != NULL)
+		return from_key_file(out, key, err);
 	return file != NULL ? from_file(out, file, err)
 			    : ask_twice(out, "new passphrase: ", err);
 }
@@ -209,12 +271,13 @@ access_open(struct access *a, struct cli *c, struct error *err)
 	struct buf pass = BUF_INIT(PASSWORD_MAX);
 	struct repo_conf conf = { .key_hint = flag_text(c, "key-hint") };
 	char cache[4096] = "";
+	bool key_file;
 	enum err rc;
 
 	*a = (struct access){ NULL, NULL };
 	rc = access_store(&a->store, c, false, err);
 	if (rc == ERR_OK)
-		rc = access_password(&pass, c, false, err);
+		rc = get_password(&pass, c, false, &key_file, err);
 	if (rc == ERR_OK && !flag_on(c, "no-cache"))
 		rc = cache_root(cache, c, err);
 	if (rc == ERR_OK) {
@@ -229,6 +292,20 @@ access_open(struct access *a, struct cli *c, struct error *err)
 		c->failed_as = EXIT_NO_REPOSITORY;
 	if (rc == ERR_DENIED)
 		c->failed_as = EXIT_WRONG_PASSWORD;
+	return rc;
+}
+
+enum err
+access_open_for(struct access *a, struct cli *c, enum right right,
+	struct error *err)
+{
+	enum err rc = access_open(a, c, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	rc = keyset_need(repo_keys(a->repo), right, c->command->name, err);
+	if (rc != ERR_OK)
+		access_close(a);
 	return rc;
 }
 

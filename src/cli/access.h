@@ -19,6 +19,9 @@ struct access {
  * failure leaves its exit status in c. */
 enum err access_open(struct access *a, struct cli *c,
 	struct error *err) MUST_CHECK;
+/* The same, for a command that needs this right. */
+enum err access_open_for(struct access *a, struct cli *c, enum right right,
+	struct error *err) MUST_CHECK;
 void access_close(struct access *a);
 
 /* The store alone, behind the retry wrapper. */
@@ -26,14 +29,16 @@ enum err access_store(struct store **out, const struct cli *c, bool create,
 	struct error *err) MUST_CHECK;
 
 /*
- * The passphrase, by flag, environment or terminal (twice where confirm);
- * out is wiped by the caller.
+ * The passphrase of a new repository, by flag, environment or terminal
+ * (twice), and what trying it is to cost: KDF_FLAGS, or nothing to speak of
+ * for a key file, which nobody guesses.  out is wiped by the caller.
  */
-enum err access_password(struct buf *out, const struct cli *c, bool confirm,
-	struct error *err) MUST_CHECK;
+enum err access_first_password(struct buf *out, struct kdf_cost *cost,
+	const struct cli *c, struct error *err) MUST_CHECK;
 
-/* The same for a new passphrase: --new-password-file or the terminal. */
-enum err access_new_password(struct buf *out, const struct cli *c,
-	struct error *err) MUST_CHECK;
+/* The same for a new key: --new-password-file, --new-key-file or the
+ * terminal. */
+enum err access_new_password(struct buf *out, struct kdf_cost *cost,
+	const struct cli *c, struct error *err) MUST_CHECK;
 
 #endif /* CLI_ACCESS_H */

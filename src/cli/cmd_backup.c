@@ -41,7 +41,8 @@ static const struct flag backup_flags[] = {
 		"compare with it, instead of the newest that fits" },
 	{ "force", 'f', FLAG_BOOL, NULL, "compare with none: read all" },
 	{ "dry-run", 'n', FLAG_BOOL, NULL, "write nothing" },
-	{ "level", 0, FLAG_TEXT, "N", "zstd level, 1 to 19 (default: 1, large files 2)" },
+	{ "level", 0, FLAG_TEXT, "N",
+		"zstd level, 1 to 19 (default: 1, large files 2)" },
 	{ "workers", 0, FLAG_TEXT, "N", "threads (default: processors)" },
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
@@ -287,7 +288,7 @@ run_source(struct cli *c, const struct request *q,
 	snapshot_init(&result);
 	rc = q->ops->open(&src, &q->conf, err);
 	if (rc == ERR_OK)
-		rc = access_open(&access, c, err);
+		rc = access_open_for(&access, c, RIGHT_WRITE, err);
 	if (rc == ERR_OK)
 		rc = show_begin(&show, c, "backup", &report, err);
 	if (rc == ERR_OK)

@@ -25,14 +25,9 @@ static const struct flag init_flags[] = {
 static enum err
 init_conf(struct repo_init_conf *conf, const struct cli *c, struct error *err)
 {
-	enum err rc;
-
 	conf->chunker = CHUNKER_DEFAULT;
 	conf->pack_target = REPO_PACK_TARGET;
-	rc = number_size(c, "pack-size", 1, &conf->pack_target, err);
-	if (rc == ERR_OK)
-		rc = number_kdf(&conf->cost, c, err);
-	return rc;
+	return number_size(c, "pack-size", 1, &conf->pack_target, err);
 }
 
 static enum err
@@ -45,7 +40,7 @@ run_init(struct cli *c, struct error *err)
 
 	rc = init_conf(&conf, c, err);
 	if (rc == ERR_OK)
-		rc = access_password(&pass, c, true, err);
+		rc = access_first_password(&pass, &conf.cost, c, err);
 	if (rc == ERR_OK)
 		rc = access_store(&store, c, true, err);
 	if (rc == ERR_OK) {
@@ -150,7 +145,7 @@ run_check(struct cli *c, struct error *err)
 
 	rc = check_conf_fill(&conf, c, err);
 	if (rc == ERR_OK)
-		rc = access_open(&access, c, err);
+		rc = access_open_for(&access, c, RIGHT_READ, err);
 	if (rc == ERR_OK)
 		rc = show_begin(&show, c, "check", &report, err);
 	if (rc == ERR_OK)

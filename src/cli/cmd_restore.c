@@ -177,7 +177,7 @@ run_restore(struct cli *c, struct error *err)
 	if (rc == ERR_OK)
 		rc = load_patterns(&exclude, c, "exclude", "exclude-file", err);
 	if (rc == ERR_OK)
-		rc = access_open(&access, c, err);
+		rc = access_open_for(&access, c, RIGHT_READ, err);
 	conf.subpath = subpath;
 	conf.include = include;
 	conf.exclude = exclude;

@@ -20,6 +20,8 @@ const struct command *const commands[] = {
 	&cmd_key_list,
 	&cmd_key_passwd,
 	&cmd_key_remove,
+	&cmd_key_rotate,
+	&cmd_key_generate,
 	&cmd_completion,
 	&cmd_help,
 	&cmd_version,

@@ -12,7 +12,8 @@ extern const struct command cmd_ls, cmd_find, cmd_cat; /* cmd_look.c */
 extern const struct command cmd_diff; /* cmd_diff.c */
 extern const struct command cmd_restore; /* cmd_restore.c */
 extern const struct command cmd_key_add, cmd_key_list, cmd_key_passwd,
-	cmd_key_remove; /* cmd_key.c */
+	cmd_key_remove, cmd_key_rotate; /* cmd_key.c */
+extern const struct command cmd_key_generate; /* cmd_key.c */
 extern const struct command cmd_completion, cmd_help,
 	cmd_version; /* cmd_help.c */
 

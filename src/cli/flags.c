@@ -23,6 +23,8 @@ const struct flag global_flags[] = {
 		"read the passphrase from the first line of FILE" },
 	{ "password-command", 0, FLAG_TEXT, "COMMAND",
 		"read the passphrase from the output of COMMAND" },
+	{ "key-file", 'k', FLAG_TEXT, "FILE",
+		"FILE is the passphrase, all of it (see key generate)" },
 	{ "key-hint", 0, FLAG_TEXT, "KEY", "try this key first" },
 	{ "cache-dir", 0, FLAG_TEXT, "DIR",
 		"keep the local index here (default: ~/.cache/coffer)" },

@@ -38,7 +38,7 @@ opened_open(struct opened *o, struct cli *c, const char *spec,
 	if (subpath != NULL)
 		rc = key_from_path(&o->sub, subpath, err);
 	if (rc == ERR_OK)
-		rc = access_open(&o->access, c, err);
+		rc = access_open_for(&o->access, c, RIGHT_READ, err);
 	if (rc == ERR_OK)
 		rc = select_snapshot(o, c, name, err);
 	if (rc == ERR_OK)

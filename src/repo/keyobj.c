@@ -52,11 +52,10 @@ keyobj_certify(struct keyset *ks, const struct uid *repo, enum role role,
 	struct error *err)
 {
 	struct claim c;
+	enum err rc = keyset_need(ks, RIGHT_ADMINISTER, "a new key", err);
 
-	if (!ks->has_root)
-		return err_set(err, ERR_DENIED,
-			"a %s key cannot make keys: that needs an admin key",
-			role_name(ks->role));
+	if (rc != ERR_OK)
+		return rc;
 	claim_init(&c, repo, role, &ks->sign_pub, &ks->box_pub);
 	return sign_make(ks->certificate, &ks->root_seed, certificate_context,
 		c.parts, ARRAY_LEN(c.parts), err);

@@ -409,10 +409,8 @@ keys_remove(struct store *st, const struct keyset *in_use,
 	struct removal r = { .in_use = in_use, .prefix = keyid_prefix };
 	enum err rc;
 
-	if (!in_use->has_root)
-		return err_set(err, ERR_DENIED,
-			"a %s key cannot remove keys: that needs an admin key",
-			role_name(in_use->role));
-	rc = choose(st, &r, err);
+	rc = keyset_need(in_use, RIGHT_ADMINISTER, "removal of keys", err);
+	if (rc == ERR_OK)
+		rc = choose(st, &r, err);
 	return rc == ERR_OK ? remove_object(st, &r, err) : rc;
 }

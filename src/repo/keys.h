@@ -77,6 +77,14 @@ struct keyset {
 enum err keyset_new(struct keyset *ks, struct error *err) MUST_CHECK;
 void keyset_wipe(struct keyset *ks);
 
+/* What roles may do: each is a secret that others lack, but for WRITE, which
+ * readers are denied although they hold all that it takes. */
+enum right { RIGHT_READ, RIGHT_WRITE, RIGHT_MAINTAIN, RIGHT_ADMINISTER };
+bool keyset_may(const struct keyset *ks, enum right right);
+/* ERR_DENIED, with a sentence that begins with what. */
+enum err keyset_need(const struct keyset *ks, enum right right,
+	const char *what, struct error *err) MUST_CHECK;
+
 /* NULL where there is none of that number. */
 const struct epoch *keyset_epoch(const struct keyset *ks, uint32_t number);
 /* The one that packs are sealed for now. */

@@ -33,12 +33,12 @@ enum {
 
 enum { EPOCH_PUBLIC = 4 + KX_PUBLIC, EPOCH_SECRET = EPOCH_PUBLIC + SECRET_LEN };
 
-struct right {
+struct role_holds {
 	const char *name;
 	bool id, epochs, secrets, root, maint;
 };
 
-static const struct right rights[] = {
+static const struct role_holds rights[] = {
 	[ROLE_ADMIN] = { "admin", true, true, true, true, true },
 	[ROLE_READER] = { "reader", true, true, true, false, false },
 	[ROLE_MAINTAINER] = { "maintainer", false, false, false, false, true },
@@ -154,6 +154,41 @@ keyset_wipe(struct keyset *ks)
 	explicit_bzero(ks, sizeof(*ks));
 }
 
+bool
+keyset_may(const struct keyset *ks, enum right right)
+{
+	const struct epoch *e = keyset_newest(ks);
+
+	switch (right) {
+	case RIGHT_READ:
+		return ks->has_id && e != NULL && e->has_secret;
+	case RIGHT_WRITE:
+		return ks->has_id && e != NULL && ks->role != ROLE_READER;
+	case RIGHT_MAINTAIN:
+		return ks->has_maint;
+	case RIGHT_ADMINISTER:
+		return ks->has_root;
+	}
+	return false;
+}
+
+enum err
+keyset_need(const struct keyset *ks, enum right right, const char *what,
+	struct error *err)
+{
+	static const char *const holders[] = {
+		[RIGHT_READ] = "an admin or reader key",
+		[RIGHT_WRITE] = "an admin or writer key",
+		[RIGHT_MAINTAIN] = "an admin or maintainer key",
+		[RIGHT_ADMINISTER] = "an admin key",
+	};
+
+	if (keyset_may(ks, right))
+		return ERR_OK;
+	return err_set(err, ERR_DENIED, "%s: this needs %s, not a %s key", what,
+		holders[right], role_name(ks->role));
+}
+
 const struct epoch *
 keyset_epoch(const struct keyset *ks, uint32_t number)
 {
@@ -173,7 +208,7 @@ keyset_newest(const struct keyset *ks)
 static bool
 suffices(const struct keyset *ks, enum role role)
 {
-	const struct right *r = &rights[role];
+	const struct role_holds *r = &rights[role];
 
 	if ((r->id && !ks->has_id) || (r->epochs && ks->n_epochs == 0) ||
 		(r->root && !ks->has_root) || (r->maint && !ks->has_maint))
@@ -228,8 +263,8 @@ put_identity(struct buf *out, const struct keyset *ks, struct error *err)
 }
 
 static enum err
-put_authorities(struct buf *out, const struct keyset *ks, const struct right *r,
-	struct error *err)
+put_authorities(struct buf *out, const struct keyset *ks,
+	const struct role_holds *r, struct error *err)
 {
 	enum err rc = put_field(out, TAG_ROOT_PUBLIC, ks->root_pub.b,
 		SIGN_PUBLIC, err);
@@ -250,7 +285,7 @@ enum err
 keyset_encode(struct buf *out, const struct keyset *ks, enum role role,
 	struct error *err)
 {
-	const struct right *r = &rights[role];
+	const struct role_holds *r = &rights[role];
 	enum err rc;
 
 	if (!suffices(ks, role))

@@ -28,13 +28,10 @@ put_signed(struct buf *plain, const struct keyset *ks, const char *name,
 	const struct sign_part parts[] = { { name, strlen(name) },
 		{ data, len } };
 	uint8_t sig[SIGN_LEN];
-	enum err rc;
+	enum err rc = keyset_need(ks, RIGHT_MAINTAIN, name, err);
 
-	if (!ks->has_maint)
-		return err_set(err, ERR_DENIED,
-			"%s: a %s key cannot make this: that needs an admin or "
-			"maintainer key",
-			name, role_name(ks->role));
+	if (rc != ERR_OK)
+		return rc;
 	if (len > DATA_MAX)
 		return err_set(err, ERR_USAGE, "%s: larger than %d bytes", name,
 			DATA_MAX);

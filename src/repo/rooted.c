@@ -15,14 +15,11 @@ rooted_sign(struct buf *obj, const struct keyset *ks, const char *context,
 	const struct sign_part parts[] = { { name, strlen(name) },
 		{ obj->data, obj->len } };
 	uint8_t sig[SIGN_LEN];
-	enum err rc;
+	enum err rc = keyset_need(ks, RIGHT_ADMINISTER, name, err);
 
-	if (!ks->has_root)
-		return err_set(err, ERR_DENIED,
-			"a %s key cannot do this: that needs an admin key",
-			role_name(ks->role));
-	rc = sign_make(sig, &ks->root_seed, context, parts, ARRAY_LEN(parts),
-		err);
+	if (rc == ERR_OK)
+		rc = sign_make(sig, &ks->root_seed, context, parts,
+			ARRAY_LEN(parts), err);
 	return rc == ERR_OK ? buf_put(obj, sig, SIGN_LEN, err) : rc;
 }
 

@@ -187,14 +187,10 @@ rotation_make(struct store *st, const struct keyset *ks, uint32_t *number,
 {
 	struct keyset next;
 	uint32_t fresh = 0;
-	enum err rc;
+	enum err rc = keyset_need(ks, RIGHT_ADMINISTER, "a new data key", err);
 
-	if (!ks->has_root)
-		return err_set(err, ERR_DENIED,
-			"a %s key cannot make data keys: that needs an admin "
-			"key",
-			role_name(ks->role));
-	rc = copy_keyset(&next, ks, err);
+	if (rc == ERR_OK)
+		rc = copy_keyset(&next, ks, err);
 	if (rc != ERR_OK)
 		return rc;
 	rc = add_fresh(st, &next, &fresh, err);

@@ -93,10 +93,10 @@ start(struct writer *w, const struct writer_conf *conf, struct error *err)
 static enum err
 admit(struct repo *r, struct error *err)
 {
-	if (!r->keys.has_id || keyset_newest(&r->keys) == NULL)
-		return err_set(err, ERR_DENIED,
-			"a %s key cannot add to the repository",
-			role_name(r->keys.role));
+	enum err rc = keyset_need(&r->keys, RIGHT_WRITE, "a new snapshot", err);
+
+	if (rc != ERR_OK)
+		return rc;
 	if (atomic_exchange(&r->writing, true))
 		return err_set(err, ERR_USAGE,
 			"another session of this process is at work in the "

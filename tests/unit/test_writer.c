@@ -257,7 +257,8 @@ static void
 test_roles(void **state)
 {
 	enum { N = 64 };
-	const struct pass writing = { "w", 1 }, pruning = { "m", 1 };
+	const struct pass writing = { "w", 1 }, pruning = { "m", 1 },
+			  reading = { "r", 1 };
 	struct store *st = tool_repo_store();
 	struct repo *r = tool_open(st, TOOL_PASS);
 	struct writer_conf conf = { 0 };
@@ -270,6 +271,7 @@ test_roles(void **state)
 
 	tool_add_key(st, r, ROLE_WRITER, writing);
 	tool_add_key(st, r, ROLE_MAINTAINER, pruning);
+	tool_add_key(st, r, ROLE_READER, reading);
 	repo_close(r);
 
 	r = tool_open(st, writing);
@@ -289,7 +291,11 @@ test_roles(void **state)
 
 	r = tool_open(st, pruning);
 	must_fail(writer_open(&w, r, &conf, &err), ERR_DENIED, &err,
-		"a maintainer key cannot add");
+		"not a maintainer key");
+	repo_close(r);
+	r = tool_open(st, reading);
+	must_fail(writer_open(&w, r, &conf, &err), ERR_DENIED, &err,
+		"not a reader key");
 	repo_close(r);
 
 	r = tool_open(st, TOOL_PASS);
