@@ -292,7 +292,7 @@ open_index(struct walk *w, struct index **own, struct error *err)
 {
 	struct repo *r = w->c->repo;
 	struct index_conf conf = { .store = repo_store(r),
-		.structure = &repo_keys(r)->structure,
+		.keys = repo_keys(r),
 		.bad = on_bad_segment };
 	struct error why;
 	enum err rc;

@@ -14,14 +14,16 @@
 struct catalog {
 	struct index_conf conf;
 	struct cache *cache;
-	pthread_mutex_t change; /* one at a time */
+	pthread_mutex_t change; /* one at a time; of the next two, too */
+	struct view *view; /* or NULL */
+	struct counting counting; /* as of the last listing */
 	pthread_rwlock_t lock; /* of set, for as long as it takes to copy it */
 	struct run_set *set;
 	_Atomic uint64_t gen;
 };
 
 static enum err
-set_new(struct run_set **out, struct run *const *runs, size_t n, uint64_t gen,
+set_new(struct run_set **out, struct run *const *runs, size_t n,
 	struct error *err)
 {
 	struct run_set *set = malloc(sizeof(*set) + n * sizeof(set->runs[0]));
@@ -29,7 +31,8 @@ set_new(struct run_set **out, struct run *const *runs, size_t n, uint64_t gen,
 	if (set == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for %zu runs", n);
 	atomic_init(&set->refs, 1);
-	set->gen = gen;
+	set->gen = 0;
+	set->view = NULL;
 	set->n = n;
 	for (size_t i = 0; i < n; i++)
 		set->runs[i] = run_ref(runs[i]);
@@ -56,6 +59,7 @@ catalog_put(struct run_set *set)
 		return;
 	for (size_t i = 0; i < set->n; i++)
 		run_unref(set->runs[i]);
+	view_unref(set->view);
 	free(set);
 }
 
@@ -69,10 +73,13 @@ static enum err
 install(struct catalog *c, const struct change *ch, struct error *err)
 {
 	struct run_set *set = NULL, *old;
-	enum err rc = set_new(&set, ch->runs, ch->n, c->set->gen + 1, err);
+	enum err rc = set_new(&set, ch->runs, ch->n, err);
 
 	if (rc != ERR_OK)
 		return rc;
+	set->gen = c->set->gen + 1;
+	if (c->view != NULL && view_restricts(c->view))
+		set->view = view_ref(c->view);
 	(void)pthread_rwlock_wrlock(&c->lock);
 	old = c->set;
 	c->set = set;
@@ -90,6 +97,7 @@ change(struct catalog *c, struct run_batch *batch, bool full, struct error *err)
 		.cache = c->cache,
 		.old = c->set->runs,
 		.n_old = c->set->n,
+		.counting = &c->counting,
 		.batch = batch,
 		.full = full };
 	enum err rc = change_make(&ch, err);
@@ -101,11 +109,15 @@ change(struct catalog *c, struct run_batch *batch, bool full, struct error *err)
 }
 
 enum err
-catalog_refresh(struct catalog *c, struct error *err)
+catalog_refresh(struct catalog *c, struct view *view, struct error *err)
 {
 	enum err rc;
 
 	(void)pthread_mutex_lock(&c->change);
+	if (view != NULL) {
+		view_unref(c->view);
+		c->view = view_ref(view);
+	}
 	rc = change(c, NULL, true, err);
 	(void)pthread_mutex_unlock(&c->change);
 	return rc;
@@ -144,10 +156,10 @@ catalog_open(struct catalog **out, const struct index_conf *conf,
 	if (c == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for an index");
 	c->conf = *conf;
-	rc = set_new(&c->set, NULL, 0, 0, err);
+	rc = set_new(&c->set, NULL, 0, err);
 	if (rc == ERR_OK)
-		rc = cache_open(&c->cache, conf->cache_dir, conf->structure,
-			err);
+		rc = cache_open(&c->cache, conf->cache_dir,
+			&conf->keys->structure, err);
 	if (rc != ERR_OK) {
 		free(c->set);
 		free(c);
@@ -165,6 +177,8 @@ catalog_close(struct catalog *c)
 	if (c == NULL)
 		return;
 	catalog_put(c->set);
+	view_unref(c->view);
+	counting_fini(&c->counting);
 	cache_close(c->cache);
 	(void)pthread_mutex_destroy(&c->change);
 	(void)pthread_rwlock_destroy(&c->lock);

@@ -26,12 +26,14 @@
 #include "repo/index.h"
 #include "repo/run.h"
 #include "repo/run_batch.h"
+#include "repo/view.h"
 
 struct catalog;
 
 struct run_set {
 	_Atomic unsigned refs;
 	uint64_t gen; /* ascends from set to set */
+	struct view *view; /* NULL where nothing is forbidden */
 	size_t n;
 	struct run *runs[];
 };
@@ -47,8 +49,10 @@ void catalog_put(struct run_set *set);
 /* gen of the present set; set before its first reader can have it. */
 const _Atomic uint64_t *catalog_gen(const struct catalog *c);
 
-/* Take up what is new in the store, leave out what is gone from it. */
-enum err catalog_refresh(struct catalog *c, struct error *err) MUST_CHECK;
+/* Take up what is new in the store, leave out what does not count any more.
+ * With a view that is not NULL, that is the one of this and all later sets. */
+enum err catalog_refresh(struct catalog *c, struct view *view,
+	struct error *err) MUST_CHECK;
 
 /* A run of the set gen is damaged: make a set without it, unless there is a
  * newer one already. */

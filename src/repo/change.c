@@ -2,9 +2,9 @@
 /*
  * change: the steps from one set of runs to the next.
  *
- * Whether a segment is gone is decided by a listing that is made after the
- * runs were gathered: a segment is in the store before any run has it, so
- * what is then not listed was removed.
+ * Whether a segment is gone, or void, is decided by a listing that is made
+ * after the runs were gathered: a segment is in the store before any run has
+ * it, so what is then not listed was removed.
  *
  * Crash argument: repo/cache.h.  The store is only read.
  */
@@ -88,9 +88,28 @@ gather_one(struct change *ch, const struct uid *uid, struct error *err)
 	if (r != NULL)
 		return push(ch, run_ref(r), err);
 	if (cache_get(ch->cache, uid, &fd, &why) != ERR_OK ||
-		run_open(&r, fd, uid, ch->conf->structure, &why) != ERR_OK)
+		run_open(&r, fd, uid, &ch->conf->keys->structure, &why) !=
+			ERR_OK)
 		return ERR_OK;
 	return push(ch, r, err);
+}
+
+/* Whether what the run covers counts, as far as is known; another process that
+ * shares the cache may have a session that was fenced. */
+static bool
+all_count(struct change *ch, struct run *r)
+{
+	uint64_t n = run_count(r, RUN_SEGS);
+	struct error why = ERROR_INIT;
+	struct segment_ref ref;
+
+	if (find_run(ch->old, ch->n_old, run_uid(r)) != NULL)
+		return true;
+	for (uint64_t i = 0; i < n; i++)
+		if (run_seg(r, i, &ref, &why) != ERR_OK ||
+			!counting_segment(ch->counting, &ref))
+			return false;
+	return true;
 }
 
 /*
@@ -111,6 +130,8 @@ gather(struct change *ch, struct error *err)
 	if (!cache_is_shared(ch->cache))
 		for (size_t i = 0; i < ch->n_old && rc == ERR_OK; i++)
 			rc = push(ch, run_ref(ch->old[i]), err);
+	for (size_t i = 0; i < ch->n && rc == ERR_OK && !ch->full; i++)
+		ch->full = !all_count(ch, ch->runs[i]);
 	if (drop(ch, drop_bad, NULL))
 		ch->full = true;
 	for (size_t i = 0; i < ch->n_old; i++)
@@ -132,7 +153,7 @@ static enum err
 make_run(struct change *ch, const struct source *src, struct run **out,
 	struct error *err)
 {
-	const struct secret *key = ch->conf->structure;
+	const struct secret *key = &ch->conf->keys->structure;
 	struct run_target to = { .fd = -1, .structure = key };
 	struct uid uid;
 	bool empty = false;
@@ -264,7 +285,7 @@ load(struct change *ch, struct listed *l, struct run_batch *b,
 	if (rc != ERR_OK)
 		return rc;
 	segment_name(&l->ref, name);
-	rc = segment_load(conf->store, name, conf->structure, &v, &why);
+	rc = segment_load(conf->store, name, &conf->keys->structure, &v, &why);
 	if (rc == ERR_OK)
 		return ERR_OK;
 	b->n_segs = before;
@@ -383,31 +404,67 @@ mark(struct change *ch, struct error *err)
 	return rc;
 }
 
+/* What should be in the store and is not. */
+static enum err
+tell_missing(struct change *ch, struct error *err)
+{
+	const struct index_conf *conf = ch->conf;
+	enum err rc = ERR_OK;
+
+	for (size_t i = 0; i < ch->listing.n_missing && rc == ERR_OK; i++) {
+		char name[SEGMENT_NAME_MAX];
+		struct error why = ERROR_INIT;
+
+		segment_name(&ch->listing.missing[i], name);
+		(void)err_set(&why, ERR_CORRUPT, "%s: is missing", name);
+		if (conf->bad != NULL) {
+			rc = conf->bad(conf->bad_arg, name, &why, err);
+		} else {
+			*err = why;
+			rc = why.code;
+		}
+	}
+	return rc;
+}
+
+static enum err
+relist(struct change *ch, struct error *err)
+{
+	listing_fini(&ch->listing);
+	ch->relist = false;
+	return listing_read(&ch->listing, ch->conf->store, ch->conf->keys, err);
+}
+
 /* Compare with the store, until nothing is missing. */
 static enum err
 sync_store(struct change *ch, struct error *err)
 {
 	enum err rc = ERR_OK;
-	bool any;
+	bool any = true;
 
 	ch->relist = true;
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		if (ch->relist) {
-			listing_fini(&ch->listing);
-			rc = listing_read(&ch->listing, ch->conf->store, err);
-			ch->relist = false;
-		}
+	for (unsigned round = 0; any && round < ROUNDS; round++) {
+		if (ch->relist)
+			rc = relist(ch, err);
 		if (rc == ERR_OK)
 			rc = mark(ch, err);
 		if (rc == ERR_OK)
 			rc = load_missing(ch, &any, err);
 		if (rc != ERR_OK)
 			return rc;
-		if (!any)
-			return leave_out_gone(ch, err);
 	}
-	return err_set(err, ERR_AGAIN,
-		"the index segments in the store keep changing");
+	if (any)
+		return err_set(err, ERR_AGAIN,
+			"the index segments in the store keep changing");
+	rc = tell_missing(ch, err);
+	if (rc == ERR_OK)
+		rc = leave_out_gone(ch, err);
+	if (rc != ERR_OK)
+		return rc;
+	counting_fini(ch->counting);
+	*ch->counting = ch->listing.counting;
+	ch->listing.counting = (struct counting){ .state = { 0 } };
+	return ERR_OK;
 }
 
 /* Whether a run covers the segment of the batch already: another process was

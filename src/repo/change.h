@@ -29,6 +29,8 @@ struct change {
 	struct cache *cache;
 	struct run *const *old; /* the set before */
 	size_t n_old;
+	struct counting *counting; /* as of the last comparison with the
+				      store; a new one replaces it */
 	struct run_batch *batch; /* of one segment in the store; or NULL */
 	bool full; /* compare with the store in any case */
 

@@ -22,17 +22,22 @@
 #include "repo/pending.h"
 #include "repo/run_merge.h"
 
-enum { SEGMENT_RECORDS = 64 << 10, TRIES = 4 };
+enum { SEGMENT_RECORDS = 64 << 10, TRIES = 4, VAIN_MAX = 16 };
 
 struct index {
 	struct index_conf conf;
 	struct catalog *catalog;
 	struct pending *pending;
-	pthread_mutex_t publish; /* one at a time */
+	pthread_mutex_t publish; /* one at a time; and the next three */
+	struct segment_owner owner;
 	/* The oldest packs that the segment names which was published last,
 	 * where no run could be made of them yet. */
 	uint32_t n_published;
 	struct segment_ref published;
+
+	pthread_mutex_t again; /* and the next two */
+	struct epoch_state state; /* when it was last looked again */
+	unsigned vain;
 };
 
 enum err
@@ -45,11 +50,13 @@ index_open(struct index **out, const struct index_conf *conf, struct error *err)
 		return err_set(err, ERR_NOMEM, "no memory for an index");
 	idx->conf = *conf;
 	(void)pthread_mutex_init(&idx->publish, NULL);
+	(void)pthread_mutex_init(&idx->again, NULL);
 	rc = catalog_open(&idx->catalog, conf, err);
 	if (rc == ERR_OK)
 		rc = pending_new(&idx->pending, err);
 	if (rc == ERR_OK)
-		rc = catalog_refresh(idx->catalog, err);
+		rc = conf->view != NULL ? index_begin(idx, conf->view, err)
+					: index_refresh(idx, err);
 	if (rc == ERR_OK)
 		*out = idx;
 	else
@@ -65,33 +72,139 @@ index_close(struct index *idx)
 	pending_free(idx->pending);
 	catalog_close(idx->catalog);
 	(void)pthread_mutex_destroy(&idx->publish);
+	(void)pthread_mutex_destroy(&idx->again);
 	free(idx);
 }
 
 enum err
 index_refresh(struct index *idx, struct error *err)
 {
-	return catalog_refresh(idx->catalog, err);
+	return catalog_refresh(idx->catalog, NULL, err);
+}
+
+enum err
+index_begin(struct index *idx, struct view *view, struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	(void)pthread_mutex_lock(&idx->publish);
+	if (pending_packs(idx->pending) > 0)
+		rc = err_set(err, ERR_USAGE,
+			"an earlier session left packs that no segment names");
+	else
+		idx->owner = view->owner;
+	(void)pthread_mutex_unlock(&idx->publish);
+	return rc == ERR_OK ? catalog_refresh(idx->catalog, view, err) : rc;
+}
+
+enum err
+index_look_again(struct index *idx, bool *looked, struct error *err)
+{
+	struct epoch_state now;
+	bool moved;
+	enum err rc;
+
+	(void)pthread_mutex_lock(&idx->again);
+	rc = epoch_read(idx->conf.store, &now, err);
+	if (rc != ERR_OK)
+		goto out;
+	moved = now.newest != idx->state.newest || now.step != idx->state.step;
+	if (moved)
+		idx->vain = 0;
+	idx->state = now;
+	*looked = idx->vain < VAIN_MAX;
+	if (*looked) {
+		idx->vain++;
+		rc = index_refresh(idx, err);
+	}
+out:
+	(void)pthread_mutex_unlock(&idx->again);
+	return rc;
+}
+
+/* What is looked for in the runs. */
+struct quest {
+	const struct id *id;
+	struct filter_key key;
+	bool claim; /* only where the view allows to rely on it */
+	const struct location *tried; /* not these */
+	size_t n_tried;
+
+	struct location loc;
+	bool found;
+	bool settled; /* there is no better one */
+};
+
+static bool
+same_place(const struct location *a, const struct location *b)
+{
+	return id_eq(&a->pack, &b->pack) && a->off == b->off;
+}
+
+static bool
+was_tried(const struct quest *q, const struct location *loc)
+{
+	for (size_t i = 0; i < q->n_tried; i++)
+		if (same_place(&q->tried[i], loc))
+			return true;
+	return false;
+}
+
+/* Take the hit, or leave it. */
+static enum err
+weigh(struct quest *q, const struct view *view, struct run *r,
+	const struct run_hit *hit, struct error *err)
+{
+	bool condemned = view != NULL && view_condemns(view, &hit->loc.pack);
+	struct segment_ref seg;
+	enum err rc;
+
+	if (was_tried(q, &hit->loc) || (condemned && (q->claim || q->found)))
+		return ERR_OK;
+	if (q->claim && view != NULL && view->open) {
+		rc = run_seg(r, hit->seg, &seg, err);
+		if (rc != ERR_OK || !view_allows(view, &seg))
+			return rc;
+	}
+	q->loc = hit->loc;
+	q->found = true;
+	q->settled = !condemned;
+	return ERR_OK;
+}
+
+static enum err
+look_in_run(struct quest *q, const struct view *view, struct run *r,
+	struct error *err)
+{
+	struct run_hit hit;
+	bool there;
+	enum err rc = run_find(r, q->id, &q->key, &hit, &there, err);
+
+	while (rc == ERR_OK && there) {
+		rc = weigh(q, view, r, &hit, err);
+		if (rc != ERR_OK || q->settled)
+			break;
+		rc = run_find_next(r, &hit, &there, err);
+	}
+	return rc;
 }
 
 /* Look in the runs; *gen is the set that was asked. */
 static enum err
-lookup(struct index *idx, const struct id *id, struct location *out,
-	bool *found, uint64_t *gen, struct error *err)
+lookup(struct index *idx, struct quest *q, uint64_t *gen, struct error *err)
 {
-	struct filter_key key;
 	enum err rc = ERR_OK;
 
-	filter_key(&key, id);
+	filter_key(&q->key, q->id);
 	for (unsigned i = 0; i < TRIES && rc == ERR_OK; i++) {
 		struct run_set *set = catalog_get(idx->catalog);
 
 		*gen = set->gen;
-		*found = false;
+		q->found = q->settled = false;
 		for (size_t k = 0; k < set->n; k++)
-			run_prefetch(set->runs[k], &key);
-		for (size_t k = set->n; k-- > 0 && rc == ERR_OK && !*found;)
-			rc = run_find(set->runs[k], id, &key, out, found, err);
+			run_prefetch(set->runs[k], &q->key);
+		for (size_t k = set->n; k-- > 0 && rc == ERR_OK && !q->settled;)
+			rc = look_in_run(q, set->view, set->runs[k], err);
 		catalog_put(set);
 		if (rc == ERR_OK)
 			return ERR_OK;
@@ -103,39 +216,47 @@ lookup(struct index *idx, const struct id *id, struct location *out,
 }
 
 enum err
+index_find_other(struct index *idx, const struct id *id,
+	const struct location *tried, size_t n, struct location *out,
+	bool *found, struct error *err)
+{
+	struct quest q = { .id = id, .tried = tried, .n_tried = n };
+	uint64_t gen;
+	enum err rc = ERR_OK;
+
+	q.found = pending_find(idx->pending, id, &q.loc) &&
+		  !was_tried(&q, &q.loc);
+	if (!q.found)
+		rc = lookup(idx, &q, &gen, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (q.found)
+		*out = q.loc;
+	*found = q.found;
+	return ERR_OK;
+}
+
+enum err
 index_find(struct index *idx, const struct id *id, struct location *out,
 	bool *found, struct error *err)
 {
-	struct location loc;
-	uint64_t gen;
-	bool there = pending_find(idx->pending, id, &loc);
-	enum err rc = ERR_OK;
-
-	if (!there)
-		rc = lookup(idx, id, &loc, &there, &gen, err);
-	if (rc != ERR_OK)
-		return rc;
-	if (there)
-		*out = loc;
-	*found = there;
-	return ERR_OK;
+	return index_find_other(idx, id, NULL, 0, out, found, err);
 }
 
 enum err
 index_claim(struct index *idx, const struct id *id, enum claim *claim,
 	struct error *err)
 {
+	struct quest q = { .id = id, .claim = true };
 	enum pending_claim got;
-	struct location loc;
 	uint64_t gen;
-	bool found;
 	enum err rc;
 
 	do {
-		rc = lookup(idx, id, &loc, &found, &gen, err);
+		rc = lookup(idx, &q, &gen, err);
 		if (rc != ERR_OK)
 			return rc;
-		if (found) {
+		if (q.found) {
 			*claim = CLAIM_HAVE;
 			return ERR_OK;
 		}
@@ -172,7 +293,6 @@ static enum err
 publish_segment(struct index *idx, uint32_t n, struct error *err)
 {
 	const struct pending_pack *pack = pending_first(idx->pending);
-	const struct segment_owner owner = { .epoch = 0 };
 	struct segment seg;
 	uint64_t records = 0;
 	enum err rc = ERR_OK;
@@ -187,8 +307,9 @@ publish_segment(struct index *idx, uint32_t n, struct error *err)
 			pack = pack->next;
 	}
 	if (rc == ERR_OK)
-		rc = segment_publish(&seg, idx->conf.store, idx->conf.structure,
-			&owner, &idx->published, err);
+		rc = segment_publish(&seg, idx->conf.store,
+			&idx->conf.keys->structure, &idx->owner,
+			&idx->published, err);
 	if (rc == ERR_OK)
 		idx->n_published = seg.n_packs;
 	segment_fini(&seg);

@@ -27,20 +27,22 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "base/id.h"
-#include "base/secret.h"
+#include "repo/keys.h"
 #include "repo/record.h"
 #include "repo/segment.h"
+#include "repo/view.h"
 #include "store/store.h"
 
 struct index;
 
 struct index_conf {
 	struct store *store; /* borrowed; outlives the index */
-	const struct secret *structure; /* borrowed likewise */
+	const struct keyset *keys; /* borrowed likewise */
 	const char *cache_dir; /* of this repository; NULL: a temporary one */
-	/* Told of each segment in the store that cannot be read: the chunks
-	 * that only it names are then absent.  The result goes on or ends.
-	 * NULL: the first one ends it. */
+	struct view *view; /* of the session that begins with it; or NULL */
+	/* Told of each segment that cannot be read, or that should be in the
+	 * store and is not: the chunks that only it names are then absent.
+	 * The result goes on or ends.  NULL: the first one ends it. */
 	enum err (*bad)(void *arg, const char *name, const struct error *why,
 		struct error *err);
 	void *bad_arg;
@@ -51,17 +53,39 @@ enum err index_open(struct index **out, const struct index_conf *conf,
 	struct error *err) MUST_CHECK;
 void index_close(struct index *idx);
 
-/* List the store again and take up new segments. */
+/* List the store again, take up new segments, and leave out what does not
+ * count any more. */
 enum err index_refresh(struct index *idx, struct error *err) MUST_CHECK;
 
-/* Where id lies; *found false where the repository does not have it. */
+/*
+ * A session with this view begins: from now on claims are made by it and
+ * segments named by it; the index is refreshed.  Keeps a reference.  While
+ * nobody claims or adds, and nothing is unpublished (ERR_USAGE).
+ */
+enum err index_begin(struct index *idx, struct view *view,
+	struct error *err) MUST_CHECK;
+
+/*
+ * Something is not where the index says, or not in it: refresh, unless that
+ * was in vain many times since a prune last got on; *looked tells.
+ */
+enum err index_look_again(struct index *idx, bool *looked,
+	struct error *err) MUST_CHECK;
+
+/* Where id lies, if possible in a pack that is not condemned; *found false
+ * where the repository does not have it. */
 enum err index_find(struct index *idx, const struct id *id,
 	struct location *out, bool *found, struct error *err) MUST_CHECK;
+/* The same, but none of the n locations that were tried. */
+enum err index_find_other(struct index *idx, const struct id *id,
+	const struct location *tried, size_t n, struct location *out,
+	bool *found, struct error *err) MUST_CHECK;
 
 /*
  * The claim of a writer on a chunk that it is about to store.
- * CLAIM_HAVE: it is in the repository, or in a pack of this session, or some
- * other thread of this process is storing it now.  CLAIM_MINE: nobody has it;
+ * CLAIM_HAVE: it is in the repository, where the session's view allows to rely
+ * on it, or in a pack of this session, or some other thread of this process is
+ * storing it now.  CLAIM_MINE: nobody has it;
  * the caller stores it and later calls index_add for its pack.  A claim is
  * never given back: a session in which storing a chunk failed, fails.
  */

@@ -21,6 +21,7 @@
 #include "codec/compress.h"
 #include "repo/keycache.h"
 #include "repo/repo.h"
+#include "repo/session.h"
 
 struct repo {
 	struct store *st;
@@ -45,6 +46,14 @@ struct lane {
 	struct buf stored; /* compressed, or sealed */
 	struct buf plain;
 };
+
+/*
+ * The index for a session that has begun, brought up to date after that:
+ * claims are made and segments named by the session's view.  ERR_EXISTS where
+ * it was fenced already.  While nobody else claims or adds.
+ */
+enum err repo_begin(struct repo *r, const struct session *s, struct index **out,
+	struct error *err) MUST_CHECK;
 
 /* An empty buffer with room for len bytes. */
 enum err lane_room(struct buf *b, size_t len, struct error *err) MUST_CHECK;

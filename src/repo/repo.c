@@ -119,18 +119,51 @@ repo_gear(const struct repo *r)
 	return r->keys.has_id ? &r->gear : NULL;
 }
 
-enum err
-repo_index(struct repo *r, struct index **out, struct error *err)
+/* The index, opened where it is not, and then with this view. */
+static enum err
+index_with(struct repo *r, struct view *view, struct index **out, bool *opened,
+	struct error *err)
 {
-	const struct index_conf conf = { r->st, &r->keys.structure,
-		r->cache_dir };
+	const struct index_conf conf = { .store = r->st,
+		.keys = &r->keys,
+		.cache_dir = r->cache_dir,
+		.view = view };
 	enum err rc = ERR_OK;
 
 	pthread_mutex_lock(&r->lock);
+	*opened = r->index == NULL;
 	if (r->index == NULL)
 		rc = index_open(&r->index, &conf, err);
 	*out = r->index;
 	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+enum err
+repo_index(struct repo *r, struct index **out, struct error *err)
+{
+	bool opened;
+
+	return index_with(r, NULL, out, &opened, err);
+}
+
+enum err
+repo_begin(struct repo *r, const struct session *s, struct index **out,
+	struct error *err)
+{
+	struct view *view = NULL;
+	bool opened = false;
+	enum err rc = view_load(&view, r->st, &r->keys, s->view, &s->uid, err);
+
+	if (rc == ERR_NOTFOUND)
+		return err_set(err, ERR_EXISTS,
+			"this session was fenced by a prune as it began; run "
+			"it again");
+	if (rc == ERR_OK)
+		rc = index_with(r, view, out, &opened, err);
+	if (rc == ERR_OK && !opened)
+		rc = index_begin(*out, view, err);
+	view_unref(view);
 	return rc;
 }
 

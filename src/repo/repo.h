@@ -110,20 +110,32 @@ enum err repo_check_pack(struct lane *lane, const struct pack_info *pack,
 /* One snapshot object, opened but not decoded. */
 struct snapshot_ref {
 	struct uid uid;
-	char ns[KEYID_HEX + 1];
+	struct uid ns_id;
+	char ns[UID_HEX + 1]; /* the same as text */
+	uint64_t view;
+	bool forgotten; /* it is to be removed */
+	bool held; /* it must not be forgotten */
+	bool void_; /* it does not count */
 	const uint8_t *data;
 	size_t len;
 };
 
 typedef enum err repo_snapshot_fn(void *arg, const struct snapshot_ref *ref,
 	struct error *err);
-/* A snapshot that cannot be opened is told here; its result goes on or ends. */
+/* A snapshot that cannot be opened, or whose signature is wrong, is told here;
+ * its result goes on or ends. */
 typedef enum err repo_snapshot_bad_fn(void *arg, const char *name,
 	const struct error *why, struct error *err);
 
-/* Every snapshot, in no order; FENCED ones are passed over.  bad may be NULL:
- * then the first bad one ends it. */
+/* Every snapshot that counts and is not forgotten, in no order; FENCED ones
+ * are passed over.  bad may be NULL: then the first bad one ends it. */
 enum err repo_each_snapshot(struct repo *r, repo_snapshot_fn *fn,
 	repo_snapshot_bad_fn *bad, void *arg, struct error *err) MUST_CHECK;
+
+/* The same, and forgotten ones, and those that do not count. */
+enum { SNAPSHOTS_FORGOTTEN = 1, SNAPSHOTS_VOID = 2 };
+enum err repo_each_snapshot_of(struct repo *r, unsigned flags,
+	repo_snapshot_fn *fn, repo_snapshot_bad_fn *bad, void *arg,
+	struct error *err) MUST_CHECK;
 
 #endif /* REPO_REPO_H */

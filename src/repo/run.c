@@ -26,6 +26,8 @@
 
 enum { CURSOR_PAGES = 16 };
 
+#define NONE UINT64_MAX /* no record */
+
 struct run {
 	_Atomic unsigned refs;
 	_Atomic bool bad;
@@ -280,22 +282,24 @@ records_of_page(const struct run *r, uint64_t page)
 }
 
 /*
- * *out is the record of id, or NULL; false where a page did not pass.  page
- * is room for the page that it is in.  The
- * page before the first fence that is not below may hold the id, and so may
- * each page whose fence has the same eight bytes.
+ * *at is the number of the first record of id, and page the page that it is
+ * in, or NONE; false where a page did not pass.  The page before the first
+ * fence that is not below may hold the id, and so may each page whose fence
+ * has the same eight bytes.
  */
 static bool
 search(struct run *r, const struct id *id, uint64_t prefix,
-	uint8_t page[RUN_PAGE], const uint8_t **out)
+	uint8_t page[RUN_PAGE], uint64_t *at)
 {
+	uint32_t per = run_per_page[RUN_RECORDS];
+	uint32_t len = run_item_len[RUN_RECORDS];
 	uint64_t n = r->layout.n[RUN_FENCES], below, fence = 0;
 
-	*out = NULL;
+	*at = NONE;
 	if (!count_below(r, prefix, &below))
 		return false;
 	for (uint64_t p = below > 0 ? below - 1 : 0; p < n; p++) {
-		const uint8_t *at;
+		const uint8_t *item;
 
 		if (p >= below && !fence_at(r, p, &fence))
 			return false;
@@ -303,14 +307,32 @@ search(struct run *r, const struct id *id, uint64_t prefix,
 			return true;
 		if (!read_page(r, r->layout.first[RUN_RECORDS] + p, page))
 			return false;
-		at = page_search(page, records_of_page(r, p), id);
-		if (at == NULL)
+		item = page_search(page, records_of_page(r, p), id);
+		if (item == NULL)
 			continue;
-		if (memcmp(at, id->b, ID_LEN) == 0)
-			*out = at;
+		if (memcmp(item, id->b, ID_LEN) == 0)
+			*at = p * per + (uint64_t)(item - page) / len;
 		return true;
 	}
 	return true;
+}
+
+/* What record number at says, which page holds. */
+static enum err
+take_hit(struct run *r, const uint8_t page[RUN_PAGE], uint64_t at,
+	struct run_hit *hit, struct error *err)
+{
+	uint64_t in_page = at % run_per_page[RUN_RECORDS];
+	struct run_item item;
+	struct run_pack pack;
+	enum err rc;
+
+	run_item_get(&item, page + in_page * run_item_len[RUN_RECORDS]);
+	rc = run_pack(r, item.pack, &pack, err);
+	if (rc == ERR_OK)
+		*hit = (struct run_hit){ { pack.info.id, item.off, item.rec },
+			pack.seg, at };
+	return rc;
 }
 
 void
@@ -326,34 +348,43 @@ run_prefetch(const struct run *r, const struct filter_key *key)
 
 enum err
 run_find(struct run *r, const struct id *id, const struct filter_key *key,
-	struct location *out, bool *found, struct error *err)
+	struct run_hit *hit, bool *found, struct error *err)
 {
-	uint64_t block = filter_place(key, r->layout.n[RUN_FILTER]);
-	const uint8_t *at = item_at(r, RUN_FILTER, block);
+	uint64_t block = filter_place(key, r->layout.n[RUN_FILTER]), at;
+	const uint8_t *bits = item_at(r, RUN_FILTER, block);
 	uint8_t page[RUN_PAGE];
-	struct run_item item;
-	struct run_pack pack;
-	enum err rc;
 
-	if (at == NULL)
+	*found = false;
+	if (bits == NULL)
 		return set_bad(r, err);
-	if (!filter_test(at, key)) {
-		*found = false;
+	if (!filter_test(bits, key))
 		return ERR_OK;
-	}
 	if (!search(r, id, key->prefix, page, &at))
 		return set_bad(r, err);
-	if (at == NULL) {
-		*found = false;
+	if (at == NONE)
 		return ERR_OK;
-	}
-	run_item_get(&item, at);
-	rc = run_pack(r, item.pack, &pack, err);
-	if (rc != ERR_OK)
-		return rc;
-	*out = (struct location){ pack.info.id, item.off, item.rec };
 	*found = true;
-	return ERR_OK;
+	return take_hit(r, page, at, hit, err);
+}
+
+enum err
+run_find_next(struct run *r, struct run_hit *hit, bool *found,
+	struct error *err)
+{
+	uint32_t per = run_per_page[RUN_RECORDS];
+	uint64_t at = hit->at + 1;
+	uint8_t page[RUN_PAGE];
+
+	*found = false;
+	if (at >= r->layout.n[RUN_RECORDS])
+		return ERR_OK;
+	if (!read_page(r, r->layout.first[RUN_RECORDS] + at / per, page))
+		return set_bad(r, err);
+	if (memcmp(page + at % per * run_item_len[RUN_RECORDS],
+		    hit->loc.rec.id.b, ID_LEN) != 0)
+		return ERR_OK;
+	*found = true;
+	return take_hit(r, page, at, hit, err);
 }
 
 enum err

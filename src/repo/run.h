@@ -52,9 +52,19 @@ uint64_t run_count(const struct run *r, enum run_table table);
  * several runs run side by side. */
 void run_prefetch(const struct run *r, const struct filter_key *key);
 
-/* One location of id, if the run has any; key is that of id. */
+/* A record that was found. */
+struct run_hit {
+	struct location loc;
+	uint32_t seg; /* number in the table of segments */
+	uint64_t at; /* of the record */
+};
+
+/* The first location of id, if the run has any; key is that of id. */
 enum err run_find(struct run *r, const struct id *id,
-	const struct filter_key *key, struct location *out, bool *found,
+	const struct filter_key *key, struct run_hit *hit, bool *found,
+	struct error *err) MUST_CHECK;
+/* The location of the same id behind *hit, likewise. */
+enum err run_find_next(struct run *r, struct run_hit *hit, bool *found,
 	struct error *err) MUST_CHECK;
 
 enum err run_pack(struct run *r, uint64_t i, struct run_pack *out,

@@ -22,7 +22,6 @@
 
 #include "repo/lane.h"
 #include "repo/pack.h"
-#include "repo/session.h"
 #include "repo/stage.h"
 #include "repo/upload.h"
 
@@ -47,23 +46,6 @@ struct chunk {
 	int level;
 };
 
-/* An index that is open already may have been read before the session object
- * was there. */
-static enum err
-fresh_index(struct repo *r, struct index **out, struct error *err)
-{
-	bool was_open;
-	enum err rc;
-
-	pthread_mutex_lock(&r->lock);
-	was_open = r->index != NULL;
-	pthread_mutex_unlock(&r->lock);
-	rc = repo_index(r, out, err);
-	if (rc == ERR_OK && was_open)
-		rc = index_refresh(*out, err);
-	return rc;
-}
-
 static enum err
 start(struct writer *w, const struct writer_conf *conf, struct error *err)
 {
@@ -72,16 +54,16 @@ start(struct writer *w, const struct writer_conf *conf, struct error *err)
 		.structure = &r->keys.structure };
 	enum err rc;
 
-	if (conf->dry_run) {
-		w->session = (struct session){ .st = r->st, .ks = &r->keys };
-		random_bytes(w->session.uid.b, UID_LEN);
-		return fresh_index(r, &w->index, err);
-	}
-	rc = session_begin(&w->session, r->st, &r->keys, conf->host, err);
+	if (conf->dry_run)
+		rc = session_dry(&w->session, r->st, &r->keys, err);
+	else
+		rc = session_begin(&w->session, r->st, &r->keys, conf->host,
+			err);
 	if (rc == ERR_OK)
-		rc = fresh_index(r, &w->index, err);
-	if (rc == ERR_OK)
-		rc = stage_new(&w->stage, &r->keys, r->config.pack_target, err);
+		rc = repo_begin(r, &w->session, &w->index, err);
+	if (rc != ERR_OK || conf->dry_run)
+		return rc;
+	rc = stage_new(&w->stage, &r->keys, r->config.pack_target, err);
 	if (rc != ERR_OK)
 		return rc;
 	up.stage = w->stage;
@@ -138,22 +120,33 @@ writer_open(struct writer **out, struct repo *r, const struct writer_conf *conf,
 	return ERR_OK;
 }
 
+/* Whether chunks that were claimed may not be where claims say. */
+static bool
+has_lost(const struct writer *w)
+{
+	if (w->dry_run)
+		return atomic_load(&w->chunks_new) > 0;
+	return w->stage != NULL &&
+	       (stage_has_lost(w->stage) || index_unpublished(w->index) > 0);
+}
+
 void
 writer_free(struct writer *w)
 {
-	struct error ignored;
-	bool lost;
+	struct error why = ERROR_INIT;
+	enum err rc = ERR_OK;
 
 	if (w == NULL)
 		return;
+	if (w->stage != NULL)
+		rc = stage_failure(w->stage, &why);
 	/* What is durable may as well be found by the next run. */
-	if (w->upload != NULL && !w->committed &&
-		stage_failure(w->stage, &ignored) == ERR_OK)
-		(void)!upload_publish(w->upload, &ignored);
+	if (w->upload != NULL && !w->committed && rc == ERR_OK)
+		rc = upload_publish(w->upload, &why);
+	if (rc == ERR_IO || rc == ERR_AGAIN)
+		session_doubt(&w->session);
 	upload_stop(w->upload);
-	lost = w->dry_run ? atomic_load(&w->chunks_new) > 0
-			  : w->stage != NULL && stage_has_lost(w->stage);
-	if (lost)
+	if (has_lost(w))
 		atomic_store(&w->repo->claims_lost, true);
 	stage_free(w->stage);
 	session_end(&w->session);

@@ -81,10 +81,11 @@ enum err writer_put_node(struct writer *w, struct lane *lane,
 enum err writer_flush(struct writer *w, struct error *err) MUST_CHECK;
 
 /*
- * writer_flush, then create the snapshot object with the record given, then
- * remove the session object.  ERR_EXISTS: fenced; start over with a new
- * session.  After any failure nothing is committed, but where the store failed
- * in that very step: it may then have taken the snapshot nevertheless.
+ * writer_flush, then create the snapshot object with the record given, look
+ * whether it counts, then remove the session object.  ERR_EXISTS: fenced; start
+ * over with a new session.  After any failure nothing is committed, but where
+ * the store failed in that very step, or as it was looked at: it may then have
+ * taken the snapshot nevertheless.
  */
 enum err writer_commit(struct writer *w, const void *record, size_t len,
 	struct error *err) MUST_CHECK;

@@ -48,7 +48,7 @@ look_around(struct run *r, const struct run_layout *layout)
 {
 	struct error err = ERROR_INIT;
 	struct run_cursor c;
-	struct location loc;
+	struct run_hit hit;
 	struct run_pack pack;
 	struct segment_ref seg;
 	uint64_t n = 0;
@@ -61,10 +61,15 @@ look_around(struct run *r, const struct run_layout *layout)
 
 		n++;
 		filter_key(&key, &c.item.rec.id);
-		if (run_find(r, &c.item.rec.id, &key, &loc, &found, &err) ==
-				ERR_OK &&
-			found)
-			assert(id_eq(&loc.rec.id, &c.item.rec.id));
+		if (run_find(r, &c.item.rec.id, &key, &hit, &found, &err) !=
+			ERR_OK)
+			continue;
+		for (unsigned i = 0; found && i < 5; i++) {
+			assert(id_eq(&hit.loc.rec.id, &c.item.rec.id));
+			assert(hit.seg < layout->n[RUN_SEGS]);
+			if (run_find_next(r, &hit, &found, &err) != ERR_OK)
+				break;
+		}
 	}
 	run_cursor_fini(&c);
 	assert(n == layout->n[RUN_RECORDS]);

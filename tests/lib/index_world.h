@@ -24,7 +24,7 @@
 
 enum { WORLD_RECS = 30, CHUNKS_MAX = 20000, PACKS_MAX = 2000 };
 
-static const struct secret world_key = { { 2, 7, 1 } };
+static const struct keyset world_keys = { .structure = { { 2, 7, 1 } } };
 
 /* A chunk that was added, and whether its segment is in the store. */
 struct world_chunk {
@@ -106,7 +106,7 @@ static inline struct index *
 world_open(struct world *w, const char *cache)
 {
 	const struct index_conf conf = { .store = w->st,
-		.structure = &world_key,
+		.keys = &world_keys,
 		.cache_dir = cache };
 	struct error err = ERROR_INIT;
 	struct index *idx = NULL;

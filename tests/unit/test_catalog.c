@@ -140,8 +140,8 @@ make_segment(struct world *w, struct made *m)
 	segment_init(&seg);
 	packs_make(&w->p, &m->pack, m->recs, RECS);
 	assert_int_equal(segment_add(&seg, &m->pack, m->recs, &err), ERR_OK);
-	assert_int_equal(segment_publish(&seg, w->st, &world_key, &owner,
-				 &m->seg, &err),
+	assert_int_equal(segment_publish(&seg, w->st, &world_keys.structure,
+				 &owner, &m->seg, &err),
 		ERR_OK);
 	segment_fini(&seg);
 }
@@ -200,7 +200,7 @@ test_damaged_segments_are_told(void **state)
 	struct made m[3];
 	unsigned n_bad = 0;
 	struct world w;
-	struct index_conf conf = { .structure = &world_key };
+	struct index_conf conf = { .keys = &world_keys };
 
 	world_init(&w, 81);
 	for (unsigned i = 0; i < 3; i++)

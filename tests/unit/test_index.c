@@ -154,7 +154,7 @@ test_publish_after_a_failure(void **state)
 		w.st = faulty;
 		for (unsigned i = 0; i < 3 && w.idx == NULL; i++) {
 			struct index_conf conf = { .store = w.st,
-				.structure = &world_key,
+				.keys = &world_keys,
 				.cache_dir = w.cache };
 
 			if (index_open(&w.idx, &conf, &err) != ERR_OK)

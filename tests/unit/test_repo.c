@@ -523,9 +523,10 @@ static void
 test_snapshots(void **state)
 {
 	static const char fence[] =
-		"snapshots/0123456789abcdef/00000000000000000000000000000001";
-	static const char junk[] =
-		"snapshots/0123456789abcdef/00000000000000000000000000000002";
+		"snapshots/0123456789abcdef0123456789abcdef/"
+		"00000000000000000000000000000001";
+	static const char junk[] = "snapshots/0123456789abcdef0123456789abcdef/"
+				   "00000000000000000000000000000002";
 	struct small s = small_repo();
 	struct repo *r = tool_open(s.st, TOOL_PASS);
 	struct error err = ERROR_INIT;

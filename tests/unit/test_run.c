@@ -154,9 +154,39 @@ find(struct run *r, const struct id *id, struct location *loc, bool *found,
 	struct error *err)
 {
 	struct filter_key sought;
+	struct run_hit hit;
+	enum err rc;
 
 	filter_key(&sought, id);
-	return run_find(r, id, &sought, loc, found, err);
+	rc = run_find(r, id, &sought, &hit, found, err);
+	if (rc == ERR_OK && *found)
+		*loc = hit.loc;
+	return rc;
+}
+
+/* Every location of the id of m's item i is found, once and in order. */
+static void
+expect_all_places(struct run *r, const struct model *m, size_t i)
+{
+	struct error err = ERROR_INIT;
+	const struct id *id = &m->locs[i].rec.id;
+	struct filter_key sought;
+	struct segment_ref seg;
+	struct run_hit hit;
+	bool found;
+
+	while (i > 0 && id_eq(&m->locs[i - 1].rec.id, id))
+		i--;
+	filter_key(&sought, id);
+	assert_int_equal(run_find(r, id, &sought, &hit, &found, &err), ERR_OK);
+	while (i < m->n && id_eq(&m->locs[i].rec.id, id)) {
+		assert_true(found);
+		assert_int_equal(cmp_locs(&hit.loc, &m->locs[i]), 0);
+		assert_int_equal(run_seg(r, hit.seg, &seg, &err), ERR_OK);
+		assert_int_equal(run_find_next(r, &hit, &found, &err), ERR_OK);
+		i++;
+	}
+	assert_false(found);
 }
 
 /* The run holds what the model does, neither less nor more. */
@@ -182,6 +212,10 @@ expect_same(struct prng *p, struct run *r, const struct model *m)
 			ERR_OK);
 		assert_true(got && model_has(m, &loc));
 		assert_true(id_eq(&loc.rec.id, &m->locs[i].rec.id));
+		if (i % 16 == 0 ||
+			(i + 1 < m->n && id_eq(&m->locs[i + 1].rec.id,
+						 &m->locs[i].rec.id)))
+			expect_all_places(r, m, i);
 	}
 	assert_int_equal(run_cursor_next(&c, &got, &err), ERR_OK);
 	assert_false(got);

@@ -314,7 +314,7 @@ test_fenced(void **state)
 	struct error err = ERROR_INIT;
 
 	hex_encode(writer_uid(w)->b, UID_LEN, hex);
-	snprintf(name, sizeof(name), "snapshots/%s/%s", repo_keys(r)->keyid,
+	snprintf(name, sizeof(name), "snapshots/%s/%s", repo_keys(r)->ns_hex,
 		hex);
 	must(store_put(st, name, "FENCED", 6, &err), &err);
 	must_fail(writer_commit(w, "record", 6, &err), ERR_EXISTS, &err,
