@@ -20,6 +20,10 @@
 
 enum { RECORD_MAX = 16 << 20 };
 
+static const char not_cached[] =
+	"this key cannot read the previous snapshot, and the local cache does "
+	"not have its tree: everything is read";
+
 struct run {
 	struct repo *repo;
 	const struct backup_conf *conf;
@@ -83,7 +87,83 @@ on_bad_snapshot(void *arg, const struct error *why)
 	report->note(report->arg, text);
 }
 
-/* The newest snapshot of the same host and the same sources. */
+static void
+note(const struct run *run, const char *sentence)
+{
+	run->report->note(run->report->arg, sentence);
+}
+
+/* ---- for keys that cannot read nodes ---- */
+
+static bool
+reads_nodes(const struct keyset *ks)
+{
+	for (size_t i = 0; i < ks->n_epochs; i++)
+		if (!ks->epochs[i].has_secret)
+			return false;
+	return true;
+}
+
+/* A host and what is backed up there. */
+static enum err
+put_lineage(const struct snapshot *s, struct buf *out, struct error *err)
+{
+	enum err rc = buf_put_str(out, s->host, err);
+
+	for (size_t i = 0; i < s->sources.n && rc == ERR_OK; i++)
+		rc = buf_put_str(out, s->sources.v[i], err);
+	return rc;
+}
+
+static enum err
+open_nodes(struct run *run, const struct source *src, struct error *err)
+{
+	struct buf lineage = BUF_INIT(RECORD_MAX);
+	struct nodecache_conf conf = { .size_max = 0 };
+	enum err rc;
+
+	if (reads_nodes(repo_keys(run->repo)))
+		return ERR_OK;
+	rc = put_lineage(&run->snap, &lineage, err);
+	conf.lineage = lineage.data;
+	conf.lineage_len = lineage.len;
+	if (rc == ERR_OK)
+		rc = nodecache_open(&run->in.nodes, run->repo, &conf, err);
+	run->in.nodes_of_images = src->ops->caps.change_map;
+	run->in.nodes_read_only = run->conf->dry_run;
+	buf_fini(&lineage);
+	return rc;
+}
+
+/* Whether its tree can be read. */
+static bool
+may_compare(const struct run *run, const struct snapshot *s)
+{
+	return run->in.nodes == NULL ||
+	       nodecache_holds(run->in.nodes, &s->root);
+}
+
+static void
+publish_nodes(struct run *run)
+{
+	struct error why = ERROR_INIT;
+	char text[600];
+
+	if (run->in.nodes == NULL || run->conf->dry_run ||
+		nodecache_publish(run->in.nodes, &run->snap.root, &why) ==
+			ERR_OK)
+		return;
+	(void)snprintf(text, sizeof(text),
+		"nothing is kept in the local cache, so the next backup reads "
+		"everything: %s",
+		why.msg);
+	note(run, text);
+}
+
+/* ---- the parent ---- */
+
+/* The newest snapshot of the same host and the same sources whose tree can be
+ * read. */
 static enum err
 find_parent(struct run *run, struct snapshot *parent, bool *found,
 	struct error *err)
@@ -92,6 +172,7 @@ find_parent(struct run *run, struct snapshot *parent, bool *found,
 		.bad = on_bad_snapshot,
 		.bad_arg = run };
 	struct snapshot_list list;
+	bool missed = false;
 	enum err rc;
 
 	*found = false;
@@ -103,11 +184,16 @@ find_parent(struct run *run, struct snapshot *parent, bool *found,
 
 		if (!strings_eq(&s->sources, &run->snap.sources))
 			continue;
+		missed = !may_compare(run, s);
+		if (missed)
+			continue;
 		*parent = *s;
 		snapshot_init(s);
 		*found = true;
 	}
 	snapshot_list_fini(&list);
+	if (missed)
+		note(run, not_cached);
 	return ERR_OK;
 }
 
@@ -122,7 +208,9 @@ choose_parent(struct run *run, struct snapshot *parent, struct error *err)
 	if (run->conf->parent != NULL) {
 		rc = snapshot_select(parent, run->repo, run->conf->parent, NULL,
 			err);
-		s->has_parent = rc == ERR_OK;
+		s->has_parent = rc == ERR_OK && may_compare(run, parent);
+		if (rc == ERR_OK && !s->has_parent)
+			note(run, not_cached);
 	} else {
 		rc = find_parent(run, parent, &s->has_parent, err);
 	}
@@ -200,9 +288,13 @@ run_all(struct run *run, struct source *src, struct error *err)
 	rc = fill_identity(run, src, err);
 	wconf.host = run->snap.host;
 	if (rc == ERR_OK)
-		rc = choose_parent(run, &parent, err);
+		rc = open_nodes(run, src, err);
 	if (rc == ERR_OK)
 		rc = writer_open(&run->in.writer, run->repo, &wconf, err);
+	/* Not before the session has its view: a parent that was forgotten
+	 * since may be in the list that this view stands for. */
+	if (rc == ERR_OK)
+		rc = choose_parent(run, &parent, err);
 	if (rc == ERR_OK)
 		rc = ingest_init(&run->in, run->conf->workers, err);
 	if (rc == ERR_OK)
@@ -217,6 +309,8 @@ run_all(struct run *run, struct source *src, struct error *err)
 		if (!run->conf->dry_run)
 			rc = commit(run, err);
 	}
+	if (rc == ERR_OK)
+		publish_nodes(run);
 	snapshot_fini(&parent);
 	return rc;
 }
@@ -235,6 +329,7 @@ backup_run(struct repo *r, struct source *src, const struct backup_conf *conf,
 	rc = run_all(&run, src, err);
 	backup_sink_free(run.sink);
 	ingest_fini(&run.in);
+	nodecache_close(run.in.nodes);
 	writer_free(run.in.writer);
 	if (rc == ERR_OK) {
 		snapshot_fini(result);

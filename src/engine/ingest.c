@@ -23,27 +23,27 @@ static enum err
 io_get_node(struct tree_io *io, const struct id *id, struct buf *out,
 	size_t *head_len, struct error *err)
 {
-	struct tree_io *reads = &to_ingest(io)->reads.io;
+	struct tree_io *below = to_ingest(io)->below;
 
-	return reads->ops->get_node(reads, id, out, head_len, err);
+	return below->ops->get_node(below, id, out, head_len, err);
 }
 
 static enum err
 io_get_data(struct tree_io *io, const struct id *id, struct buf *out,
 	struct error *err)
 {
-	struct tree_io *reads = &to_ingest(io)->reads.io;
+	struct tree_io *below = to_ingest(io)->below;
 
-	return reads->ops->get_data(reads, id, out, err);
+	return below->ops->get_data(below, id, out, err);
 }
 
 static enum err
 io_put_node(struct tree_io *io, const struct node_bytes *node, struct id *id,
 	struct error *err)
 {
-	struct tree_io *puts = &to_ingest(io)->reads.io;
+	struct tree_io *below = to_ingest(io)->below;
 
-	return puts->ops->put_node(puts, node, id, err);
+	return below->ops->put_node(below, node, id, err);
 }
 
 static enum err
@@ -123,9 +123,15 @@ ingest_init(struct ingest *in, unsigned workers, struct error *err)
 		rc = chunks_init(in, err);
 	if (rc != ERR_OK)
 		return rc;
-	tree_io_repo_init(&in->reads, in->repo, in->lane, in->writer);
+	tree_io_repo_init(&in->direct, in->repo, in->lane, in->writer);
+	in->below = &in->direct.io;
+	if (in->nodes != NULL) {
+		tree_io_cached_init(&in->cached, in->below, in->nodes,
+			in->nodes_of_images, in->nodes_read_only);
+		in->below = &in->cached.io;
+	}
 	in->io.ops = &ingest_io_ops;
-	in->io.boundary = in->reads.io.boundary;
+	in->io.boundary = in->below->boundary;
 	return ERR_OK;
 }
 
@@ -139,6 +145,7 @@ ingest_fini(struct ingest *in)
 	for (unsigned i = 0; in->all_chunks != NULL && i < in->n_chunks; i++)
 		free(in->all_chunks[i].data);
 	free(in->all_chunks);
+	tree_io_cached_fini(&in->cached);
 	lane_free(in->lane);
 	pthread_cond_destroy(&in->free_cond);
 	pthread_mutex_destroy(&in->free_lock);

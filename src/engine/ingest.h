@@ -13,6 +13,7 @@
 #define ENGINE_INGEST_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -23,6 +24,7 @@
 #include "model/snapshot.h"
 #include "repo/writer.h"
 #include "tree/io.h"
+#include "tree/io_cached.h"
 
 enum {
 	INGEST_READ = 256 << 10, /* at a time; chunks have room for their
@@ -49,8 +51,14 @@ struct ingest {
 	struct crew crew;
 	struct lane *lane; /* the walker's own */
 	uint8_t **scratch; /* by worker: GATHER_ROOM bytes */
-	struct tree_io_repo reads; /* through that lane */
-	struct tree_io io; /* as reads, but puts go to the crew */
+	struct tree_io_repo direct; /* through that lane */
+	/* NULL: nodes are read from the repository.  Else this key cannot,
+	 * and they are read from there and kept there (tree/io_cached.h). */
+	struct nodecache *nodes;
+	bool nodes_of_images, nodes_read_only;
+	struct tree_io_cached cached;
+	struct tree_io *below; /* direct, or cached */
+	struct tree_io io; /* as below, but data put go to the crew */
 	struct snapshot_figures figures; /* the walker's */
 	_Atomic uint64_t bytes_read, errors; /* anybody's */
 	pthread_mutex_t report_lock;
@@ -63,7 +71,8 @@ struct ingest {
 	size_t chunk_room;
 };
 
-/* in is filled in up to and including report; workers as in backup.h. */
+/* in is filled in up to and including report, and nodes; workers as in
+ * backup.h. */
 enum err ingest_init(struct ingest *in, unsigned workers,
 	struct error *err) MUST_CHECK;
 void ingest_fini(struct ingest *in);

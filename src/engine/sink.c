@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/sink.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,27 @@ to_sink(struct sink *s)
 
 /* ---- the previous tree ---- */
 
+/*
+ * What the local cache cannot give is read from the source: so are all entries
+ * from here on.  The lookups that edits of images depend on still fail.
+ */
+static enum err
+lose_previous(struct backup_sink *s, struct error *err)
+{
+	const struct report *report = s->in->report;
+	char text[600];
+
+	(void)err_wrap(err, "previous snapshot");
+	if (s->in->nodes == NULL || err->code == ERR_NOMEM)
+		return err->code;
+	cursor_close(s->cursor);
+	s->cursor = NULL;
+	s->old_valid = false;
+	(void)snprintf(text, sizeof(text), "%s; what comes is read", err->msg);
+	report->note(report->arg, text);
+	return ERR_OK;
+}
+
 /* Step the merge join to key; *found where the previous tree has it. */
 static enum err
 join(struct backup_sink *s, struct bytes key, bool *found, struct error *err)
@@ -57,7 +79,7 @@ join(struct backup_sink *s, struct bytes key, bool *found, struct error *err)
 		if (!s->old_valid)
 			rc = cursor_next(s->cursor, &s->old, err);
 		if (rc != ERR_OK)
-			return err_wrap(err, "previous snapshot");
+			return lose_previous(s, err);
 		s->old_valid = true;
 		if (s->old.key.data == NULL)
 			return ERR_OK;
@@ -459,6 +481,11 @@ sink_previous(struct sink *base, struct bytes key, struct buf *out, bool *found,
 			(size_t)content_size(view), &got, err);
 	if (rc == ERR_OK)
 		out->len += got;
+	/* Only what lies in the tree itself is there for every key. */
+	if (rc == ERR_DENIED) {
+		*found = false;
+		rc = ERR_OK;
+	}
 
 out:
 	content_close(view);
@@ -499,7 +526,7 @@ open_previous(struct backup_sink *s, const struct id *root, struct error *err)
 		rc = cursor_open(&s->lookup, &s->in->io, TREE_ENTRIES, root,
 			err);
 	if (rc != ERR_OK)
-		return err_wrap(err, "previous snapshot");
+		return lose_previous(s, err);
 	p->items_total = cursor_total_items(s->cursor);
 	p->bytes_total = cursor_total_weight(s->cursor);
 	return ERR_OK;

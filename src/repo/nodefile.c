@@ -410,8 +410,8 @@ enum err
 nodefile_load(struct nodefile *f, int fd, struct error *err)
 {
 	struct buf b = BUF_INIT(TABLE_MAX);
-	uint64_t table_at;
-	uint32_t n;
+	uint64_t table_at = 0;
+	uint32_t n = 0;
 	enum err rc;
 
 	forget(f);

@@ -406,6 +406,18 @@ node_lower_bound(const struct node *n, struct bytes key)
 	return lo;
 }
 
+struct node_sort
+node_sort(const uint8_t *body, size_t len)
+{
+	struct node_sort sort;
+	struct rd rd;
+
+	rd_init(&rd, body, len);
+	sort.level = rd_u8(&rd);
+	sort.kind = rd_u8(&rd);
+	return sort;
+}
+
 enum err
 node_each_ref(const uint8_t *head, size_t head_len, node_ref_fn *fn, void *arg,
 	struct error *err)

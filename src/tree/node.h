@@ -62,6 +62,13 @@ uint64_t node_weight_below(const struct node *n);
 /* First i whose key is >= key; node_count where there is none. */
 size_t node_lower_bound(const struct node *n, struct bytes key);
 
+/* What the start of a body says it is of, before it is decoded. */
+struct node_sort {
+	unsigned level;
+	unsigned kind; /* enum tree_kind, or nonsense */
+};
+struct node_sort node_sort(const uint8_t *body, size_t len);
+
 /*
  * The head alone: what prune, check and copy follow.  Calls back for each
  * reference; needs no decoded body.
