@@ -54,6 +54,7 @@ struct mover {
 	uint32_t n_queue;
 	struct buf read;
 	uint64_t stored;
+	bool finished;
 };
 
 static void
@@ -74,21 +75,30 @@ static enum err
 begin(struct mover *m, struct error *err)
 {
 	char host[sizeof(MOVER_HOST) + 256] = MOVER_HOST;
+	enum err rc;
 
 	if (gethostname(host + strlen(host), 255) != 0)
 		host[strlen(MOVER_HOST)] = '\0';
-	return session_begin(&m->session, m->repo->st, &m->repo->keys, host,
-		err);
+	rc = session_begin(&m->session, m->repo->st, &m->repo->keys, host, err);
+	return rc == ERR_OK ? repo_begin(m->repo, &m->session, &m->index, err)
+			    : rc;
 }
 
 enum err
 mover_new(struct mover **out, struct repo *r, struct error *err)
 {
-	struct mover *m = calloc(1, sizeof(*m));
+	struct mover *m;
 	enum err rc;
 
-	if (m == NULL)
+	if (atomic_exchange(&r->writing, true))
+		return err_set(err, ERR_USAGE,
+			"another session of this process is at work in the "
+			"repository");
+	m = calloc(1, sizeof(*m));
+	if (m == NULL) {
+		atomic_store(&r->writing, false);
 		return err_set(err, ERR_NOMEM, "out of memory");
+	}
 	m->repo = r;
 	m->read = BUF_INIT(PACK_MAX);
 	target_init(&m->data, PACK_DATA);
@@ -98,8 +108,6 @@ mover_new(struct mover **out, struct repo *r, struct error *err)
 			      : err_set(err, ERR_NOMEM, "out of memory");
 	if (rc == ERR_OK)
 		rc = begin(m, err);
-	if (rc == ERR_OK)
-		rc = repo_index(r, &m->index, err);
 	if (rc == ERR_OK)
 		*out = m;
 	else
@@ -112,7 +120,11 @@ mover_free(struct mover *m)
 {
 	if (m == NULL)
 		return;
+	/* A request that failed may still be under way. */
+	if (!m->finished)
+		session_doubt(&m->session);
 	session_end(&m->session);
+	atomic_store(&m->repo->writing, false);
 	target_fini(&m->data);
 	target_fini(&m->nodes);
 	buf_fini(&m->read);
@@ -356,6 +368,7 @@ mover_finish(struct mover *m, struct error *err)
 		rc = store_target(m, &m->nodes, err);
 	if (rc == ERR_OK)
 		rc = index_publish(m->index, err);
+	m->finished = rc == ERR_OK;
 	if (rc == ERR_OK)
 		session_end(&m->session);
 	return rc;
