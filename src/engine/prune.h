@@ -27,13 +27,15 @@
 
 struct prune_conf {
 	double max_unused; /* of the bytes kept, 0 to 1: packs are rewritten
-			      until no more than this is unused */
+			      until no more than this is unused, ... */
+	uint64_t max_unused_size; /* ... or no more than so many bytes */
 	uint64_t max_repack; /* bytes moved at most; 0: no limit */
 	uint64_t delay_sec; /* from condemning to deleting */
 	uint64_t grace_sec; /* a session without a sign of life for so long is
 			       fenced */
 	uint64_t wait_sec; /* wait at most so long for sessions to end */
 	bool dry_run;
+	bool list_sessions; /* note each one that is in the way */
 	unsigned workers; /* 0: one per processor */
 	struct when (*now)(void *arg); /* NULL: the clock */
 	void *now_arg;
@@ -48,6 +50,7 @@ struct prune_figures {
 	uint64_t packs_orphaned; /* in no segment that counts */
 	uint64_t bytes, bytes_unused, bytes_moved, bytes_freed;
 	uint64_t sessions_open, sessions_fenced;
+	uint64_t retained; /* objects that the store would not delete yet */
 	bool waiting; /* for sessions, or for the delay: run it again */
 	struct when not_before; /* where the delay is what it waits for */
 };

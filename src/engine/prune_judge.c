@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prune_judge: which condemned packs are needed after all.
+ *
+ * What the snapshots that were known when the list was made need is in packs
+ * that it does not name.  So only the others are marked: committed since, or
+ * undeleted.  The index, refreshed after they were listed, is walked beside
+ * what they need; a chunk that lies in condemned packs only spares one.
+ *
+ * Where it cannot be found out what is needed, or a chunk is nowhere to be
+ * found, every pack is spared: that ends the epoch without harm.
+ */
+#include <stdlib.h>
+
+#include "engine/pruning.h"
+
+struct judging {
+	struct pruning *p;
+	const struct condemned *c;
+	struct live *live;
+	bool *spared; /* by number in c */
+	size_t n_spared;
+	/* the chunk at hand: */
+	bool any;
+	struct id id;
+	bool needed, safe; /* in a pack that stays */
+	size_t first; /* condemned pack that has it */
+};
+
+static size_t
+find(const struct condemned *c, const struct id *pack)
+{
+	size_t from = 0, to = c->n_packs;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		int cmp = id_cmp(pack, &c->packs[mid]);
+
+		if (cmp == 0)
+			return mid;
+		if (cmp < 0)
+			to = mid;
+		else
+			from = mid + 1;
+	}
+	return SIZE_MAX;
+}
+
+static void
+end_chunk(struct judging *j)
+{
+	if (!j->any || !j->needed || j->safe)
+		return;
+	j->spared[j->first] = true;
+	j->n_spared++;
+}
+
+static enum err
+on_place(void *arg, const struct location *loc, struct error *err)
+{
+	struct judging *j = arg;
+	size_t number;
+	enum err rc = ERR_OK;
+
+	if (!j->any || !id_eq(&j->id, &loc->rec.id)) {
+		end_chunk(j);
+		j->any = true;
+		j->id = loc->rec.id;
+		j->safe = false;
+		j->first = SIZE_MAX;
+		rc = live_has(j->live, &j->id, &j->needed, err);
+		if (rc == ERR_OK && j->id.b[1] == 0)
+			rc = pruning_going(j->p, err);
+	}
+	if (rc != ERR_OK || !j->needed || j->safe)
+		return rc;
+	number = find(j->c, &loc->pack);
+	if (number == SIZE_MAX || j->spared[number])
+		j->safe = true;
+	else if (j->first == SIZE_MAX)
+		j->first = number;
+	return ERR_OK;
+}
+
+static void
+spare_all(struct judging *j, const char *why)
+{
+	pruning_note(j->p,
+		"no pack is deleted this time: %s; coffer check tells more",
+		why);
+	for (size_t i = 0; i < j->c->n_packs; i++)
+		j->spared[i] = true;
+	j->n_spared = j->c->n_packs;
+}
+
+static enum err
+judge(struct judging *j, const struct roots *roots, struct error *err)
+{
+	struct live_missed missed = { 0, 0 };
+	struct error why = ERROR_INIT;
+	enum err rc;
+
+	rc = prune_mark(j->p, roots->v, roots->n, j->live, &why);
+	if (rc == ERR_NOTFOUND || rc == ERR_CORRUPT) {
+		spare_all(j, why.msg);
+		return ERR_OK;
+	}
+	if (rc != ERR_OK) {
+		*err = why;
+		return rc;
+	}
+	live_rewind(j->live);
+	rc = index_each(j->p->index, on_place, j, err);
+	end_chunk(j);
+	if (rc == ERR_OK)
+		rc = live_end(j->live, &missed, err);
+	if (rc == ERR_OK && missed.n > 0)
+		spare_all(j, "chunks that a snapshot needs are missing");
+	return rc;
+}
+
+static enum err
+collect(const struct judging *j, struct id **spared, size_t *n_spared,
+	struct error *err)
+{
+	struct id *v = calloc(j->n_spared + 1, sizeof(*v));
+	size_t n = 0;
+
+	if (v == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	for (size_t i = 0; i < j->c->n_packs; i++)
+		if (j->spared[i])
+			v[n++] = j->c->packs[i];
+	*spared = v;
+	*n_spared = n;
+	return ERR_OK;
+}
+
+enum err
+prune_judge(struct pruning *p, const struct condemned *c,
+	const struct roots *roots, struct id **spared, size_t *n_spared,
+	struct error *err)
+{
+	struct judging j = { .p = p, .c = c };
+	enum err rc = ERR_OK;
+
+	pruning_phase(p, "looking once more");
+	j.spared = calloc(c->n_packs + 1, sizeof(*j.spared));
+	if (j.spared == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	if (roots->unreadable && c->n_packs > 0)
+		spare_all(&j, "a snapshot cannot be read");
+	else if (roots->n > 0 && c->n_packs > 0)
+		rc = live_new(&j.live, p->conf->scratch_dir, LIVE_ROOM, err);
+	if (rc == ERR_OK && j.live != NULL)
+		rc = judge(&j, roots, err);
+	if (rc == ERR_OK)
+		rc = collect(&j, spared, n_spared, err);
+	live_free(j.live);
+	free(j.spared);
+	return rc;
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * prune_plan: the packs, what lives in them, and which of them may go.
+ *
+ * A chunk that is in several packs lives in one of them, and is dead in the
+ * others.  The first walk over the index counts it in all; where there are
+ * such chunks, a second walk gives each to the pack that has most to keep, so
+ * that others become free.
+ *
+ * Packs where nothing lives go as they are.  Others are worth the more the
+ * more is freed for each byte that has to be moved; they are taken in this
+ * order until what stays unused is little enough.
+ *
+ * Nothing here is a matter of safety but this: a pack with PLAN_GONE holds no
+ * live chunk that is not also in a pack without it, or was moved.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/pruning.h"
+
+enum {
+	FIRST = 1 << 16,
+	PACKS_FIRST = 256,
+	PLACES_FIRST = 8,
+	/* So many packs that are smaller than this part of the target are made
+	 * one. */
+	MERGE_MIN = 16,
+	MERGE_PART = 8
+};
+
+void
+plan_fini(struct plan *plan)
+{
+	free(plan->v);
+	free(plan->first);
+	free(plan->moves);
+	*plan = (struct plan){ 0 };
+}
+
+static enum err
+add_pack(struct plan *plan, const struct plan_pack *pack, struct error *err)
+{
+	size_t cap = plan->cap > 0 ? plan->cap + plan->cap / 2 : PACKS_FIRST;
+	struct plan_pack *v;
+
+	if (plan->n == plan->cap) {
+		v = reallocarray(plan->v, cap, sizeof(*v));
+		if (v == NULL)
+			return err_set(err, ERR_NOMEM,
+				"no memory for %zu packs", cap);
+		plan->v = v;
+		plan->cap = cap;
+	}
+	plan->v[plan->n++] = *pack;
+	return ERR_OK;
+}
+
+static int
+cmp_packs(const void *a, const void *b)
+{
+	const struct plan_pack *x = a, *y = b;
+
+	return id_cmp(&x->id, &y->id);
+}
+
+static size_t
+head_of(const struct id *id)
+{
+	return (size_t)id->b[0] << 8 | id->b[1];
+}
+
+/* Sort, and note where each beginning of ids is. */
+static enum err
+arrange(struct plan *plan, struct error *err)
+{
+	uint32_t at = 0;
+
+	if (plan->n >= UINT32_MAX)
+		return err_set(err, ERR_NOMEM, "too many packs");
+	if (plan->first == NULL)
+		plan->first = calloc(FIRST + 1, sizeof(*plan->first));
+	if (plan->first == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	if (plan->n > 0)
+		qsort(plan->v, plan->n, sizeof(*plan->v), cmp_packs);
+	for (size_t i = 0; i <= FIRST; i++) {
+		while (at < plan->n && head_of(&plan->v[at].id) < i)
+			at++;
+		plan->first[i] = at;
+	}
+	return ERR_OK;
+}
+
+struct plan_pack *
+plan_find(const struct plan *plan, const struct id *id)
+{
+	uint32_t from = plan->first[head_of(id)];
+	uint32_t to = plan->first[head_of(id) + 1];
+
+	while (from < to) {
+		uint32_t mid = from + (to - from) / 2;
+		int cmp = id_cmp(id, &plan->v[mid].id);
+
+		if (cmp == 0)
+			return &plan->v[mid];
+		if (cmp < 0)
+			to = mid;
+		else
+			from = mid + 1;
+	}
+	return NULL;
+}
+
+static uint32_t
+clamp(uint64_t n)
+{
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static uint32_t
+sum(uint32_t a, uint32_t b)
+{
+	return clamp((uint64_t)a + b);
+}
+
+/* ---- the packs ---- */
+
+static enum err
+on_listed(void *arg, const char *name, uint64_t size, struct error *err)
+{
+	static const char form[] = "packs/xx/";
+	struct plan_pack pack = { .size = clamp(size), .flags = PLAN_LISTED };
+
+	/* Other names may mean something to a later version. */
+	if (strlen(name) != sizeof(form) - 1 + ID_HEX ||
+		!hex_decode(name + sizeof(form) - 1, pack.id.b, ID_LEN))
+		return ERR_OK;
+	return add_pack(arg, &pack, err);
+}
+
+enum err
+plan_list(struct plan *plan, struct pruning *p, struct error *err)
+{
+	enum err rc;
+
+	*plan = (struct plan){ .p = p };
+	rc = store_list(p->store, "packs", on_listed, plan, err);
+	return rc == ERR_OK ? arrange(plan, err) : rc;
+}
+
+static enum err
+on_named(void *arg, const struct pack_info *info, struct error *err)
+{
+	struct plan *plan = arg;
+	struct plan_pack *there = plan_find(plan, &info->id);
+	struct plan_pack pack = { .id = info->id,
+		.size = clamp(info->size),
+		.flags = PLAN_NAMED };
+
+	if (there != NULL)
+		there->flags |= PLAN_NAMED;
+	/* Each is named once, so what is added is not looked for. */
+	return there != NULL ? ERR_OK : add_pack(plan, &pack, err);
+}
+
+enum err
+plan_name(struct plan *plan, struct error *err)
+{
+	enum err rc = index_each_pack(plan->p->index, on_named, plan, err);
+
+	return rc == ERR_OK ? arrange(plan, err) : rc;
+}
+
+/* ---- chunks ---- */
+
+struct chunk_walk {
+	const struct plan *plan;
+	plan_chunk_fn *fn;
+	void *arg;
+	struct plan_place *v; /* of the chunk at hand */
+	size_t n, cap;
+	uint64_t seen;
+};
+
+static enum err
+end_chunk(struct chunk_walk *w, struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	if (w->n > 0)
+		rc = w->fn(w->arg, w->v, w->n, err);
+	w->n = 0;
+	if (rc == ERR_OK && (++w->seen & 0xffff) == 0)
+		rc = pruning_going(w->plan->p, err);
+	return rc;
+}
+
+static enum err
+on_place(void *arg, const struct location *loc, struct error *err)
+{
+	struct chunk_walk *w = arg;
+	struct plan_pack *pack = plan_find(w->plan, &loc->pack);
+	size_t cap = w->cap > 0 ? 2 * w->cap : PLACES_FIRST;
+	struct plan_place *v;
+	enum err rc = ERR_OK;
+
+	if (w->n > 0 && !id_eq(&w->v[0].loc.rec.id, &loc->rec.id))
+		rc = end_chunk(w, err);
+	/* It came into the index after its packs were looked at. */
+	if (rc != ERR_OK || pack == NULL)
+		return rc;
+	if (w->n == w->cap) {
+		v = reallocarray(w->v, cap, sizeof(*v));
+		if (v == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+		w->v = v;
+		w->cap = cap;
+	}
+	w->v[w->n++] = (struct plan_place){ *loc, (size_t)(pack - w->plan->v) };
+	return ERR_OK;
+}
+
+enum err
+plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn, void *arg,
+	struct error *err)
+{
+	struct chunk_walk w = { .plan = plan, .fn = fn, .arg = arg };
+	enum err rc = index_each(plan->p->index, on_place, &w, err);
+
+	if (rc == ERR_OK)
+		rc = end_chunk(&w, err);
+	free(w.v);
+	return rc;
+}
+
+size_t
+plan_home(const struct plan *plan, const struct plan_place *places, size_t n)
+{
+	size_t best = 0;
+
+	for (size_t i = 1; i < n; i++) {
+		const struct plan_pack *a = &plan->v[places[i].pack];
+		const struct plan_pack *b = &plan->v[places[best].pack];
+		uint32_t a_there = a->flags & PLAN_LISTED;
+		uint32_t b_there = b->flags & PLAN_LISTED;
+
+		if (a_there > b_there ||
+			(a_there == b_there && a->weight > b->weight))
+			best = i;
+	}
+	return best;
+}
+
+struct weighing {
+	struct plan *plan;
+	struct live *live;
+};
+
+static void
+count_live(struct plan_pack *pack, uint32_t len)
+{
+	pack->live = sum(pack->live, len);
+	pack->n_live++;
+}
+
+static enum err
+weigh_chunk(void *arg, const struct plan_place *places, size_t n,
+	struct error *err)
+{
+	struct weighing *w = arg;
+	struct prune_figures *f = w->plan->p->figures;
+	bool has;
+	enum err rc = live_has(w->live, &places[0].loc.rec.id, &has, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	f->chunks_live += has;
+	f->chunks_dead += has ? n - 1 : n;
+	w->plan->has_copies = w->plan->has_copies || (has && n > 1);
+	for (size_t i = 0; i < n; i++) {
+		struct plan_pack *pack = &w->plan->v[places[i].pack];
+		uint32_t len = places[i].loc.rec.stored_len;
+
+		if (has)
+			pack->weight = sum(pack->weight, len);
+		else
+			pack->dead = sum(pack->dead, len);
+		if (has && n == 1)
+			count_live(pack, len);
+	}
+	return ERR_OK;
+}
+
+/* The second walk: chunks that are in several packs. */
+static enum err
+settle_chunk(void *arg, const struct plan_place *places, size_t n,
+	struct error *err)
+{
+	struct weighing *w = arg;
+	size_t home;
+	bool has;
+	enum err rc;
+
+	if (n == 1)
+		return ERR_OK;
+	rc = live_has(w->live, &places[0].loc.rec.id, &has, err);
+	if (rc != ERR_OK || !has)
+		return rc;
+	home = plan_home(w->plan, places, n);
+	for (size_t i = 0; i < n; i++) {
+		struct plan_pack *pack = &w->plan->v[places[i].pack];
+		uint32_t len = places[i].loc.rec.stored_len;
+
+		if (i == home)
+			count_live(pack, len);
+		else
+			pack->dead = sum(pack->dead, len);
+	}
+	return ERR_OK;
+}
+
+enum err
+plan_weigh(struct plan *plan, struct live *live, struct error *err)
+{
+	struct weighing w = { plan, live };
+	enum err rc;
+
+	live_rewind(live);
+	rc = plan_each_chunk(plan, weigh_chunk, &w, err);
+	if (rc == ERR_OK)
+		rc = live_end(live, &plan->missed, err);
+	if (rc != ERR_OK || !plan->has_copies)
+		return rc;
+	live_rewind(live);
+	return plan_each_chunk(plan, settle_chunk, &w, err);
+}
+
+/* ---- the choice ---- */
+
+/* What is freed for each byte moved, the most first. */
+static int
+cmp_worth(const void *a, const void *b, void *arg)
+{
+	const struct plan *plan = arg;
+	const size_t *i = a, *k = b;
+	const struct plan_pack *x = &plan->v[*i], *y = &plan->v[*k];
+	uint64_t left = (uint64_t)x->dead * y->live;
+	uint64_t right = (uint64_t)y->dead * x->live;
+
+	if (left != right)
+		return left > right ? -1 : 1;
+	return *i < *k ? -1 : *i > *k;
+}
+
+struct choice {
+	struct plan *plan;
+	size_t *v; /* packs that may be moved */
+	size_t n;
+	uint64_t n_gone, moved;
+};
+
+static bool
+may_add(const struct choice *c, uint64_t bytes)
+{
+	uint64_t max = c->plan->p->conf->max_repack;
+
+	return c->n_gone < CONDEMNED_PACKS_MAX &&
+	       (max == 0 || c->moved + bytes <= max);
+}
+
+static void
+take(struct choice *c, struct plan_pack *pack)
+{
+	c->plan->kept -= pack->dead;
+	c->plan->unused -= pack->dead;
+	c->moved += pack->live;
+	c->n_gone++;
+	pack->flags |= PLAN_MOVE;
+	c->plan->moves[c->plan->n_moves++] = (size_t)(pack - c->plan->v);
+}
+
+static void
+sort_out(struct choice *c)
+{
+	struct plan *plan = c->plan;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		struct plan_pack *pack = &plan->v[i];
+		bool orphan = (pack->flags & PLAN_NAMED) == 0;
+		bool stays = (pack->flags & (PLAN_BUSY | PLAN_YOUNG)) != 0;
+
+		if (pack->n_live == 0 && !stays &&
+			c->n_gone < CONDEMNED_PACKS_MAX) {
+			pack->flags |= PLAN_GONE;
+			c->n_gone++;
+			continue;
+		}
+		if (orphan)
+			continue;
+		plan->kept += pack->size;
+		plan->unused += pack->dead;
+		if (!stays && pack->n_live > 0 &&
+			(pack->flags & PLAN_LISTED) != 0)
+			c->v[c->n++] = i;
+	}
+}
+
+static uint64_t
+allowed(const struct plan *plan)
+{
+	const struct prune_conf *conf = plan->p->conf;
+	double share = conf->max_unused * (double)plan->kept;
+
+	if (share > (double)conf->max_unused_size)
+		return share < 1e18 ? (uint64_t)share : UINT64_MAX;
+	return conf->max_unused_size;
+}
+
+static void
+take_sparse(struct choice *c)
+{
+	struct plan *plan = c->plan;
+
+	for (size_t i = 0; i < c->n; i++) {
+		struct plan_pack *pack = &plan->v[c->v[i]];
+
+		if (pack->dead == 0 || plan->unused <= allowed(plan))
+			break;
+		if (may_add(c, pack->live))
+			take(c, pack);
+	}
+}
+
+static bool
+is_small(const struct plan *plan, const struct plan_pack *pack)
+{
+	uint32_t target = repo_config(plan->p->repo)->pack_target;
+
+	return (pack->flags & PLAN_MOVE) == 0 &&
+	       pack->size < target / MERGE_PART;
+}
+
+/* Every backup leaves packs that are not full. */
+static void
+take_small(struct choice *c)
+{
+	struct plan *plan = c->plan;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		n += is_small(plan, &plan->v[c->v[i]]);
+	if (n < MERGE_MIN || plan->p->conf->max_unused >= 1)
+		return;
+	for (size_t i = 0; i < c->n; i++) {
+		struct plan_pack *pack = &plan->v[c->v[i]];
+
+		if (is_small(plan, pack) && may_add(c, pack->live))
+			take(c, pack);
+	}
+}
+
+enum err
+plan_choose(struct plan *plan, struct error *err)
+{
+	struct choice c = { .plan = plan };
+
+	c.v = calloc(plan->n + 1, sizeof(*c.v));
+	plan->moves = calloc(plan->n + 1, sizeof(*plan->moves));
+	if (c.v == NULL || plan->moves == NULL) {
+		free(c.v);
+		return err_set(err, ERR_NOMEM, "out of memory");
+	}
+	sort_out(&c);
+	if (c.n > 0)
+		qsort_r(c.v, c.n, sizeof(*c.v), cmp_worth, plan);
+	take_sparse(&c);
+	take_small(&c);
+	free(c.v);
+	return ERR_OK;
+}
