@@ -246,7 +246,7 @@ jsonl_figures(struct jsonl *j, const struct snapshot_figures *f)
 void
 jsonl_snapshot(struct jsonl *j, const struct snapshot *s)
 {
-	char id[UID_HEX + 1];
+	char id[UID_HEX + 1], ns[UID_HEX + 1];
 
 	hex_encode(s->uid.b, UID_LEN, id);
 	jsonl_str(j, "id", id);
@@ -254,6 +254,8 @@ jsonl_snapshot(struct jsonl *j, const struct snapshot *s)
 	jsonl_str(j, "short_id", id);
 	jsonl_when(j, "time", &s->begin);
 	jsonl_when(j, "end", &s->end);
+	hex_encode(s->ns.b, UID_LEN, ns);
+	jsonl_str(j, "identity", ns);
 	jsonl_str(j, "host", s->host);
 	jsonl_str(j, "user", s->user);
 	jsonl_str(j, "program", s->program);
@@ -268,6 +270,10 @@ jsonl_snapshot(struct jsonl *j, const struct snapshot *s)
 	jsonl_figures(j, &s->figures);
 	if (s->flags & SNAPSHOT_INCOMPLETE)
 		jsonl_bool(j, "incomplete", true);
+	if (s->held)
+		jsonl_bool(j, "held", true);
+	if (s->forgotten)
+		jsonl_bool(j, "forgotten", true);
 }
 
 void

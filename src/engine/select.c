@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "repo/names.h"
+
 struct loading {
 	struct snapshot_list *list;
 	const struct snapshot_filter *filter;
@@ -45,13 +47,17 @@ passes(const struct snapshot *s, const struct snapshot_filter *f)
 }
 
 static enum err
-pass_over(const struct loading *l, const struct error *why, struct error *err)
+pass_over(const struct loading *l, const struct snapshot_name *name,
+	const struct error *why, struct error *err)
 {
 	const struct snapshot_filter *f = l->filter;
 
 	if ((why->code == ERR_CORRUPT || why->code == ERR_VERSION) &&
-		f != NULL && f->bad != NULL) {
-		f->bad(f->bad_arg, why);
+		f != NULL && (f->bad != NULL || f->bad_uid != NULL)) {
+		if (f->bad_uid != NULL)
+			f->bad_uid(f->bad_arg, name, why);
+		else
+			f->bad(f->bad_arg, why);
 		return ERR_OK;
 	}
 	*err = *why;
@@ -61,7 +67,14 @@ pass_over(const struct loading *l, const struct error *why, struct error *err)
 static enum err
 on_bad(void *arg, const char *name, const struct error *why, struct error *err)
 {
-	return pass_over(arg, why, err);
+	struct snapshot_name found = { 0 };
+	const char *at = name;
+
+	if (!names_text(&at, "snapshots/") ||
+		!names_hex(&at, found.ns.b, UID_LEN) || !names_text(&at, "/") ||
+		!names_hex(&at, found.sid.b, UID_LEN))
+		found = (struct snapshot_name){ 0 };
+	return pass_over(arg, &found, why, err);
 }
 
 static enum err
@@ -70,18 +83,24 @@ load_one(void *arg, const struct snapshot_ref *ref, struct error *err)
 	struct loading *l = arg;
 	struct snapshot *v;
 	struct error why = ERROR_INIT;
+	struct snapshot_name name = { ref->ns_id, ref->uid };
 	struct snapshot s;
-	char name[UID_HEX + 1];
+	char uid[UID_HEX + 1];
 	enum err rc;
 
+	if (l->filter != NULL && l->filter->forgotten && !ref->forgotten)
+		return ERR_OK;
 	snapshot_init(&s);
 	s.uid = ref->uid;
+	s.ns = ref->ns_id;
+	s.forgotten = ref->forgotten;
+	s.held = ref->held;
 	rc = snapshot_decode(&s, ref->data, ref->len, &why);
 	if (rc != ERR_OK) {
-		hex_encode(ref->uid.b, UID_LEN, name);
+		hex_encode(ref->uid.b, UID_LEN, uid);
 		snapshot_fini(&s);
-		(void)err_wrap(&why, "snapshot %s", name);
-		return pass_over(l, &why, err);
+		(void)err_wrap(&why, "snapshot %s", uid);
+		return pass_over(l, &name, &why, err);
 	}
 	if (!passes(&s, l->filter)) {
 		snapshot_fini(&s);
@@ -114,7 +133,9 @@ snapshot_list_load(struct snapshot_list *out, struct repo *r,
 	struct loading l = { &list, filter };
 	enum err rc;
 
-	rc = repo_each_snapshot(r, load_one, on_bad, &l, err);
+	rc = repo_each_snapshot_of(r,
+		filter != NULL && filter->forgotten ? SNAPSHOTS_FORGOTTEN : 0,
+		load_one, on_bad, &l, err);
 	if (rc != ERR_OK) {
 		snapshot_list_fini(&list);
 		return rc;
@@ -170,6 +191,7 @@ snapshot_select(struct snapshot *out, struct repo *r, const char *name,
 	const struct snapshot_filter *filter, struct error *err)
 {
 	bool latest = strcmp(name, "latest") == 0;
+	struct snapshot_filter any = { 0 };
 	struct snapshot_list list;
 	size_t at = 0;
 	enum err rc;
@@ -178,7 +200,12 @@ snapshot_select(struct snapshot *out, struct repo *r, const char *name,
 		return err_set(err, ERR_USAGE,
 			"%s is neither \"latest\" nor the name of a snapshot",
 			name);
-	rc = snapshot_list_load(&list, r, latest ? filter : NULL, err);
+	if (filter != NULL) {
+		any.bad = filter->bad;
+		any.bad_uid = filter->bad_uid;
+		any.bad_arg = filter->bad_arg;
+	}
+	rc = snapshot_list_load(&list, r, latest ? filter : &any, err);
 	if (rc != ERR_OK)
 		return rc;
 	if (!latest)

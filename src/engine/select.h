@@ -8,6 +8,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "model/snapshot.h"
+#include "repo/epoch.h"
 #include "repo/repo.h"
 
 /* Empty fields do not restrict. */
@@ -18,7 +19,11 @@ struct snapshot_filter {
 	/* Told of a record that is damaged or too new, which is then passed
 	 * over; NULL: the first one is an error. */
 	void (*bad)(void *arg, const struct error *why);
+	/* The same with its uid, instead of bad. */
+	void (*bad_uid)(void *arg, const struct snapshot_name *name,
+		const struct error *why);
 	void *bad_arg;
+	bool forgotten; /* only those that are; else only those that are not */
 };
 
 struct snapshot_list {
@@ -33,7 +38,7 @@ void snapshot_list_fini(struct snapshot_list *list);
 /*
  * "latest" (of those the filter leaves), or hexadecimal digits that begin
  * exactly one snapshot's uid.  ERR_NOTFOUND, ERR_USAGE where it is ambiguous.
- * out was initialised.
+ * Forgotten ones are not there.  out was initialised.
  */
 enum err snapshot_select(struct snapshot *out, struct repo *r, const char *name,
 	const struct snapshot_filter *filter, struct error *err) MUST_CHECK;

@@ -370,6 +370,9 @@ snapshot_decode(struct snapshot *s, const uint8_t *data, size_t len,
 
 	snapshot_init(&made);
 	made.uid = s->uid;
+	made.ns = s->ns;
+	made.forgotten = s->forgotten;
+	made.held = s->held;
 	rc = get_fields(&made, data, len, err);
 	if (rc != ERR_OK) {
 		snapshot_fini(&made);

@@ -31,7 +31,11 @@ struct snapshot_figures {
 enum { SNAPSHOT_INCOMPLETE = 1 };
 
 struct snapshot {
-	struct uid uid; /* not in the bytes: the object's name */
+	/* Not in the bytes: the object's name, and what other objects say of
+	 * it. */
+	struct uid uid, ns;
+	bool forgotten, held;
+
 	struct id root;
 	struct when begin, end;
 	char *host, *user, *program;
@@ -55,7 +59,8 @@ bool strings_have(const struct strings *s, const char *text);
 enum err snapshot_encode(const struct snapshot *s, struct buf *out,
 	struct error *err) MUST_CHECK;
 
-/* s was initialised and loses what it held, but for uid. */
+/* s was initialised and loses what it held, but for what is not
+ * in the bytes. */
 enum err snapshot_decode(struct snapshot *s, const uint8_t *data, size_t len,
 	struct error *err) MUST_CHECK;
 

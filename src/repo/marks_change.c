@@ -25,12 +25,12 @@
  */
 #include "repo/marks.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "repo/maintenance.h"
 #include "repo/mark_object.h"
 #include "repo/marks_look.h"
+#include "repo/session.h"
 
 /* How often others may get in the way before it is an error. */
 enum { ROUNDS_MAX = 100 };
@@ -135,12 +135,11 @@ static enum err
 still_there(struct store *st, const struct snapshot_name *name,
 	struct error *err)
 {
-	char ns[UID_HEX + 1], sid[UID_HEX + 1], object[STORE_NAME_MAX + 1];
+	char ns[UID_HEX + 1], object[STORE_NAME_MAX + 1];
 	uint64_t size;
 
 	hex_encode(name->ns.b, UID_LEN, ns);
-	hex_encode(name->sid.b, UID_LEN, sid);
-	(void)snprintf(object, sizeof(object), "snapshots/%s/%s", ns, sid);
+	session_snapshot_name(object, ns, &name->sid);
 	return store_size(st, object, &size, err);
 }
 
