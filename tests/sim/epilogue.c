@@ -1,12 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* epilogue: when nobody is at work any more. */
+/*
+ * epilogue: when nobody is at work any more.  Prunes end what is open; then
+ * comes every request that was still on its way, a year later; then prunes
+ * again, after which nothing is left that no snapshot needs.
+ */
+#include "tests/sim/garbage.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/pruner.h"
 #include "tests/sim/store.h"
+
+enum { ROUNDS = 4 };
+
+static const uint64_t year = 365 * 86400 * 1000000000ull;
+
+static void
+prune(struct sim *s)
+{
+	struct actor a = { .sim = s,
+		.kind = ACTOR_PRUNE,
+		.name = "last",
+		.pid = 9,
+		.alone = true };
+	struct prune_conf conf = { .max_unused = 0 };
+	struct store *st = sim_store_new(&a);
+	struct prune_figures figures;
+	struct error err = ERROR_INIT;
+	struct repo *r;
+
+	s->clock_nsec += year;
+	if (sim_open(s, st, KEY_MAINTAINER, NULL, &r, &err) != ERR_OK ||
+		pruner_run(s, r, &conf, &figures, &err) != ERR_OK)
+		sim_violation(s, "a prune with nobody else there: %s", err.msg);
+	repo_close(r);
+	store_close(st);
+	if (figures.waiting)
+		sim_violation(s, "a prune with nobody else there waits");
+	oracle_check(s->oracle);
+}
 
 void
 sim_epilogue(struct sim *s)
 {
 	oracle_check(s->oracle);
+	if (prng_below(&s->dice, 2) == 0)
+		prune(s);
 	while (air_execute(s))
 		oracle_check(s->oracle);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		prune(s);
+	garbage_check(s);
 }

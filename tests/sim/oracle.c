@@ -154,18 +154,18 @@ saw_mark(struct oracle *o, const struct actor *a, const char *name)
 	bool end;
 
 	if (!parse_mark(name, &uid, &k, &end))
-		sim_violation(o->sim, "%s made a mark called %s",
-			a != NULL ? a->name : "epilogue", name);
+		sim_violation(o->sim, "%s made a mark called %s", a->name,
+			name);
 	snap = oracle_find(o, &uid);
 	if (snap == NULL)
 		return;
 	if (!end)
 		snap->forgotten |= 1ull << k;
-	else if (a != NULL && a->kind == ACTOR_KEEPER)
+	else if (a->kind == ACTOR_KEEPER)
 		snap->undeleted |= 1ull << k;
 	else if (snap->held)
 		sim_violation(o->sim, "%s swept a snapshot that is held",
-			a != NULL ? a->name : "epilogue");
+			a->name);
 	else
 		snap->swept |= 1ull << k;
 }

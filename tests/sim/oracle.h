@@ -48,7 +48,7 @@ struct sim_snapshot *oracle_draw(struct oracle *o, struct prng *dice,
 bool snapshot_is_alive(const struct sim_snapshot *snap); /* must count */
 bool snapshot_is_whole(const struct sim_snapshot *snap); /* must be there */
 
-/* An object was created on behalf of a; NULL: by the epilogue. */
+/* An object was created on behalf of a. */
 void oracle_saw_put(struct oracle *o, const struct actor *a, const char *name);
 
 /* Look at everything now. */

@@ -46,17 +46,18 @@ struct sim_rates {
 enum sim_key { KEY_ADMIN, KEY_MAINTAINER, KEY_WRITER_1, KEY_WRITER_2, KEYS };
 
 /* What happened, so that a run in which nothing did is noticed. */
-#define SIM_COUNTS(X)                                                        \
-	X(steps)                                                             \
-	X(sessions)                                                          \
-	X(commits)                                                           \
-	X(acks)                                                              \
-	X(failures)                                                          \
-	X(parents) X(deaths) X(late) X(late_done) X(sleeps) X(forgotten)     \
-		X(undeleted) X(held) X(problems) X(prunes) X(epochs)         \
-			X(condemned) X(spared) X(deleted) X(swept) X(fenced) \
-				X(moved) X(reads) X(reads_failed)            \
-					X(unexplained) X(checks) X(restores)
+#define SIM_COUNTS(X)                                                          \
+	X(steps)                                                               \
+	X(sessions)                                                            \
+	X(commits)                                                             \
+	X(acks)                                                                \
+	X(failures)                                                            \
+	X(parents)                                                             \
+	X(deaths) X(late) X(late_done) X(sleeps) X(forgotten) X(undeleted)     \
+		X(held) X(problems) X(prunes) X(epochs) X(condemned) X(spared) \
+			X(deleted) X(swept) X(fenced) X(moved) X(reads)        \
+				X(reads_failed) X(unexplained) X(checks)       \
+					X(restores)
 
 struct sim_counts {
 #define X(name) uint64_t name;
@@ -81,6 +82,7 @@ struct actor {
 	uint64_t wake; /* it does not go on before this step */
 	uint64_t job_steps; /* since its job began */
 	bool disturbed; /* something went wrong, or slept, in this job */
+	bool alone; /* it never waits for its turn, and nothing goes wrong */
 	bool done;
 	sem_t go;
 	pthread_t thread;

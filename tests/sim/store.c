@@ -250,6 +250,10 @@ begin(struct sim_store *st, enum op op, const char *name)
 	struct actor *a = st->a;
 	enum fate fate;
 
+	if (a->alone) {
+		sim_trace(a->sim, "%s %s %s", a->name, op_names[op], name);
+		return FATE_DONE;
+	}
 	sim_yield(a);
 	maybe_sleep(a);
 	fate = draw_fate(a->sim, op, name);
@@ -500,7 +504,7 @@ sim_list(struct store *base, const char *prefix, store_list_fn *fn, void *arg,
 	if (rc != ERR_OK)
 		return rc;
 	rc = store_list(s->mem, prefix, on_name, &before, err);
-	if (prng_below(&s->dice, 3) == 0)
+	if (!st->a->alone && prng_below(&s->dice, 3) == 0)
 		sim_yield(st->a);
 	if (rc == ERR_OK)
 		rc = store_list(s->mem, prefix, on_name, &after, err);
