@@ -195,11 +195,13 @@ looks_copied(const struct keyed *k, size_t n)
 	return received <= HOUR && made > DAY;
 }
 
+/* Nothing was made after it was received; so a clock that ran ahead, or a
+ * time somebody thought of, pushes out nobody else. */
 static void
 use_record(struct keyed *k)
 {
-	if (when_cmp(&k->v.snap->end, &k->v.r.received) < 0)
-		k->v.r.received = k->v.snap->end;
+	if (when_cmp(&k->v.snap->begin, &k->v.r.received) < 0)
+		k->v.r.received = k->v.snap->begin;
 }
 
 static enum err

@@ -36,7 +36,8 @@ struct forget_conf {
 	struct retention policy;
 	struct strings keep_tags; /* those with any of these are kept */
 	unsigned group_by;
-	/* The end that the record tells, where that is before the receipt. */
+	/* The time that the record tells (which "backup --time" sets), where
+	 * that is before the receipt. */
 	bool time_from_record;
 };
 
