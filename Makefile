@@ -41,6 +41,7 @@ demo: all
 
 bench: all
 	@COFFER=$(abspath $(B))/coffer bench/run
+	@COFFER=$(abspath $(B))/coffer bench/prune
 
 lint:
 	@tools/deps build check lint
