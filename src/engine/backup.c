@@ -31,6 +31,7 @@ struct run {
 	struct snapshot snap; /* to be */
 	struct ingest in;
 	struct backup_sink *sink;
+	bool fenced; /* this is why it failed */
 };
 
 static enum err
@@ -255,6 +256,7 @@ commit(struct run *run, struct error *err)
 		rc = writer_commit(run->in.writer, record.data, record.len,
 			err);
 	buf_fini(&record);
+	run->fenced = rc == ERR_EXISTS;
 	return rc;
 }
 
@@ -277,6 +279,15 @@ fill_figures(struct run *run)
 }
 
 static enum err
+begin(struct run *run, const struct writer_conf *conf, struct error *err)
+{
+	enum err rc = writer_open(&run->in.writer, run->repo, conf, err);
+
+	run->fenced = rc == ERR_EXISTS;
+	return rc;
+}
+
+static enum err
 run_all(struct run *run, struct source *src, struct error *err)
 {
 	struct writer_conf wconf = { .level = run->conf->level,
@@ -290,7 +301,7 @@ run_all(struct run *run, struct source *src, struct error *err)
 	if (rc == ERR_OK)
 		rc = open_nodes(run, src, err);
 	if (rc == ERR_OK)
-		rc = writer_open(&run->in.writer, run->repo, &wconf, err);
+		rc = begin(run, &wconf, err);
 	/* Not before the session has its view: a parent that was forgotten
 	 * since may be in the list that this view stands for. */
 	if (rc == ERR_OK)
@@ -315,14 +326,12 @@ run_all(struct run *run, struct source *src, struct error *err)
 	return rc;
 }
 
-enum err
-backup_run(struct repo *r, struct source *src, const struct backup_conf *conf,
-	const struct report *report, struct snapshot *result, struct error *err)
+/* One session, from its begin to its end. */
+static enum err
+attempt(const struct run *first, struct source *src, struct snapshot *result,
+	bool *fenced, struct error *err)
 {
-	struct run run = { .repo = r,
-		.conf = conf,
-		.report = report,
-		.in = { .repo = r, .report = report } };
+	struct run run = *first;
 	enum err rc;
 
 	snapshot_init(&run.snap);
@@ -331,6 +340,7 @@ backup_run(struct repo *r, struct source *src, const struct backup_conf *conf,
 	ingest_fini(&run.in);
 	nodecache_close(run.in.nodes);
 	writer_free(run.in.writer);
+	*fenced = run.fenced;
 	if (rc == ERR_OK) {
 		snapshot_fini(result);
 		*result = run.snap;
@@ -338,4 +348,24 @@ backup_run(struct repo *r, struct source *src, const struct backup_conf *conf,
 		snapshot_fini(&run.snap);
 	}
 	return rc;
+}
+
+enum err
+backup_run(struct repo *r, struct source *src, const struct backup_conf *conf,
+	const struct report *report, struct snapshot *result, struct error *err)
+{
+	const struct run run = { .repo = r,
+		.conf = conf,
+		.report = report,
+		.in = { .repo = r, .report = report } };
+	bool fenced;
+	enum err rc = attempt(&run, src, result, &fenced, err);
+
+	if (rc == ERR_OK || !fenced || src->once)
+		return rc;
+	/* Its chunks are there for the most part, and are found. */
+	note(&run,
+		"this backup took so long that a prune ended its session; it "
+		"starts over");
+	return attempt(&run, src, result, &fenced, err);
 }

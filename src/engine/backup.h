@@ -46,7 +46,8 @@ struct backup_conf {
 	unsigned workers; /* 0: one per processor */
 };
 
-/* What the committed (or, dry, would-be) snapshot holds. */
+/* What the committed (or, dry, would-be) snapshot holds.  Where a prune fenced
+ * the session, it is done once more from the start, if the source can. */
 enum err backup_run(struct repo *r, struct source *src,
 	const struct backup_conf *conf, const struct report *report,
 	struct snapshot *result, struct error *err) MUST_CHECK;

@@ -5,10 +5,16 @@
  * Nothing is appended to the caller's buffer before the tag, the codec and
  * the id agreed.  The lengths come from the record, which record_get bounded,
  * and are part of what the tag proves.
+ *
+ * Where a pack is gone, or a record does not pass, the other places of the
+ * chunk are tried, and then those of an index read anew: a prune may have
+ * moved it.
  */
 #include "repo/lane.h"
 
 #include "repo/pack.h"
+
+enum { PLACES_MAX = 16 };
 
 static enum err
 wrap_chunk(const struct id *id, struct error *err)
@@ -17,27 +23,6 @@ wrap_chunk(const struct id *id, struct error *err)
 
 	hex_encode(id->b, ID_LEN, hex);
 	return err_wrap(err, "chunk %s", hex);
-}
-
-static enum err
-find(struct lane *lane, const struct id *id, enum chunk_type type,
-	struct location *loc, struct error *err)
-{
-	struct index *idx;
-	bool found;
-	enum err rc = repo_index(lane->repo, &idx, err);
-
-	if (rc == ERR_OK)
-		rc = index_find(idx, id, loc, &found, err);
-	if (rc != ERR_OK)
-		return rc;
-	if (!found)
-		rc = err_set(err, ERR_NOTFOUND, "not in the repository");
-	else if (loc->rec.type != type)
-		rc = err_set(err, ERR_CORRUPT, "is %s where %s was expected",
-			lane_type_name(loc->rec.type),
-			lane_type_name((uint8_t)type));
-	return rc == ERR_OK ? rc : wrap_chunk(id, err);
 }
 
 /* The first len bytes of a record as stored to lane->stored. */
@@ -101,8 +86,8 @@ read_whole(struct lane *lane, const struct location *loc,
 	return rc;
 }
 
-enum err
-repo_read_at(struct lane *lane, const struct location *loc, struct buf *out,
+static enum err
+read_chunk(struct lane *lane, const struct location *loc, struct buf *out,
 	size_t *head_len, struct error *err)
 {
 	struct repo *repo = lane->repo;
@@ -112,7 +97,7 @@ repo_read_at(struct lane *lane, const struct location *loc, struct buf *out,
 	rc = keycache_get(repo->keycache, &loc->pack, loc->rec.envelope, &keys,
 		err);
 	if (rc != ERR_OK)
-		return wrap_chunk(&loc->rec.id, err);
+		return rc;
 	if (!keys.has_content || !repo->keys.has_id)
 		rc = err_set(err, ERR_DENIED,
 			"a %s key cannot read content, only a reader or admin "
@@ -121,36 +106,14 @@ repo_read_at(struct lane *lane, const struct location *loc, struct buf *out,
 	else
 		rc = read_whole(lane, loc, &keys, out, err);
 	pack_keys_wipe(&keys);
-	if (rc != ERR_OK)
-		return wrap_chunk(&loc->rec.id, err);
-	if (head_len != NULL)
+	if (rc == ERR_OK && head_len != NULL)
 		*head_len = loc->rec.head_len;
-	return ERR_OK;
-}
-
-enum err
-repo_read_data(struct lane *lane, const struct id *id, struct buf *out,
-	struct error *err)
-{
-	struct location loc;
-	enum err rc = find(lane, id, CHUNK_DATA, &loc, err);
-
-	return rc == ERR_OK ? repo_read_at(lane, &loc, out, NULL, err) : rc;
-}
-
-enum err
-repo_read_node(struct lane *lane, const struct id *id, struct buf *out,
-	size_t *head_len, struct error *err)
-{
-	struct location loc;
-	enum err rc = find(lane, id, CHUNK_NODE, &loc, err);
-
-	return rc == ERR_OK ? repo_read_at(lane, &loc, out, head_len, err) : rc;
+	return rc;
 }
 
 static enum err
 read_head(struct lane *lane, const struct location *loc, struct buf *out,
-	struct error *err)
+	size_t *head_len, struct error *err)
 {
 	const struct record *r = &loc->rec;
 	struct pack_keys keys;
@@ -172,15 +135,146 @@ read_head(struct lane *lane, const struct location *loc, struct buf *out,
 	return rc;
 }
 
+/* A chunk that is wanted, and where it was not. */
+struct hunt {
+	struct lane *lane;
+	const struct id *id;
+	enum chunk_type type;
+	enum err (*read)(struct lane *lane, const struct location *loc,
+		struct buf *out, size_t *head_len, struct error *err);
+	struct buf *out;
+	size_t *head_len;
+
+	struct location tried[PLACES_MAX];
+	size_t n_tried;
+	bool looked; /* in an index read anew */
+	struct error why; /* the first place did not do */
+};
+
+/* ERR_NOTFOUND and ERR_CORRUPT are about this place, others about all. */
+static enum err
+try_place(struct hunt *h, const struct location *loc, struct error *err)
+{
+	char name[PACK_NAME];
+	enum err rc;
+
+	if (loc->rec.type != h->type)
+		return err_set(err, ERR_CORRUPT, "is %s where %s was expected",
+			lane_type_name(loc->rec.type),
+			lane_type_name((uint8_t)h->type));
+	rc = h->read(h->lane, loc, h->out, h->head_len, err);
+	if (rc != ERR_NOTFOUND)
+		return rc;
+	pack_name(name, &loc->pack);
+	return err_set(err, ERR_NOTFOUND, "%s is gone", name);
+}
+
+/* The next place to try; *found false where there is none left. */
+static enum err
+next_place(struct hunt *h, struct location *loc, bool *found, struct error *err)
+{
+	struct index *idx;
+	enum err rc = repo_index(h->lane->repo, &idx, err);
+
+	if (rc == ERR_OK)
+		rc = index_find_other(idx, h->id, h->tried, h->n_tried, loc,
+			found, err);
+	if (rc != ERR_OK || *found || h->looked)
+		return rc;
+	h->looked = true;
+	rc = index_look_again(idx, found, err);
+	if (rc == ERR_OK && *found)
+		rc = index_find_other(idx, h->id, h->tried, h->n_tried, loc,
+			found, err);
+	return rc;
+}
+
+/* Read the chunk, at first where the caller says, if it does. */
+static enum err
+hunt(struct hunt *h, const struct location *first, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	bool found = first != NULL;
+	struct location loc;
+	enum err rc = ERR_OK;
+
+	if (found)
+		loc = *first;
+	while (rc == ERR_OK && h->n_tried < PLACES_MAX) {
+		if (h->n_tried > 0 || !found)
+			rc = next_place(h, &loc, &found, err);
+		if (rc != ERR_OK || !found)
+			break;
+		rc = try_place(h, &loc, &why);
+		if (rc == ERR_OK)
+			return ERR_OK;
+		if (h->n_tried == 0)
+			h->why = why;
+		h->tried[h->n_tried++] = loc;
+		if (rc != ERR_NOTFOUND && rc != ERR_CORRUPT) {
+			*err = why;
+			return wrap_chunk(h->id, err);
+		}
+		rc = ERR_OK;
+	}
+	if (rc != ERR_OK)
+		return wrap_chunk(h->id, err);
+	*err = h->why;
+	if (h->n_tried == 0)
+		(void)err_set(err, ERR_NOTFOUND, "not in the repository");
+	return wrap_chunk(h->id, err);
+}
+
+enum err
+repo_read_at(struct lane *lane, const struct location *loc, struct buf *out,
+	size_t *head_len, struct error *err)
+{
+	struct hunt h = { .lane = lane,
+		.id = &loc->rec.id,
+		.type = loc->rec.type,
+		.read = read_chunk,
+		.out = out,
+		.head_len = head_len };
+
+	return hunt(&h, loc, err);
+}
+
+enum err
+repo_read_data(struct lane *lane, const struct id *id, struct buf *out,
+	struct error *err)
+{
+	struct hunt h = { .lane = lane,
+		.id = id,
+		.type = CHUNK_DATA,
+		.read = read_chunk,
+		.out = out };
+
+	return hunt(&h, NULL, err);
+}
+
+enum err
+repo_read_node(struct lane *lane, const struct id *id, struct buf *out,
+	size_t *head_len, struct error *err)
+{
+	struct hunt h = { .lane = lane,
+		.id = id,
+		.type = CHUNK_NODE,
+		.read = read_chunk,
+		.out = out,
+		.head_len = head_len };
+
+	return hunt(&h, NULL, err);
+}
+
 enum err
 repo_read_head(struct lane *lane, const struct id *id, struct buf *out,
 	struct error *err)
 {
-	struct location loc;
-	enum err rc = find(lane, id, CHUNK_NODE, &loc, err);
+	struct hunt h = { .lane = lane,
+		.id = id,
+		.type = CHUNK_NODE,
+		.read = read_head,
+		.out = out };
 
-	if (rc != ERR_OK)
-		return rc;
-	rc = read_head(lane, &loc, out, err);
-	return rc == ERR_OK ? rc : wrap_chunk(id, err);
+	return hunt(&h, NULL, err);
 }

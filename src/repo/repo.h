@@ -81,7 +81,8 @@ void repo_node_id(const struct repo *r, const void *head, size_t head_len,
  * Read a chunk: find it, fetch, open, decompress, and prove it by its id.
  * Appends to out; for a node the head, *head_len bytes, then the body (NULL
  * for data).  A chunk of the other type is ERR_CORRUPT, a missing one
- * ERR_NOTFOUND with its id.
+ * ERR_NOTFOUND with its id, also where its pack is gone.  Every copy of the
+ * chunk is tried, and once an index read anew.
  */
 enum err repo_read_data(struct lane *lane, const struct id *id, struct buf *out,
 	struct error *err) MUST_CHECK;
@@ -93,7 +94,7 @@ enum err repo_read_node(struct lane *lane, const struct id *id, struct buf *out,
 enum err repo_read_head(struct lane *lane, const struct id *id, struct buf *out,
 	struct error *err) MUST_CHECK;
 
-/* The same, where the location is known already. */
+/* The same, where a location is known already; it is tried first. */
 enum err repo_read_at(struct lane *lane, const struct location *loc,
 	struct buf *out, size_t *head_len, struct error *err) MUST_CHECK;
 

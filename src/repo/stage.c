@@ -223,6 +223,22 @@ busy(const struct stage *s, uint64_t until)
 	return false;
 }
 
+static void
+close_open(struct stage *s)
+{
+	for (unsigned i = 0; i < STAGE_PACKS; i++)
+		if (s->pack[i].state == OPEN)
+			close_pack(s, &s->pack[i]);
+}
+
+void
+stage_close(struct stage *s)
+{
+	pthread_mutex_lock(&s->lock);
+	close_open(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
 enum err
 stage_flush(struct stage *s, struct error *err)
 {
@@ -231,9 +247,7 @@ stage_flush(struct stage *s, struct error *err)
 
 	pthread_mutex_lock(&s->lock);
 	until = s->clock;
-	for (unsigned i = 0; i < STAGE_PACKS; i++)
-		if (s->pack[i].state == OPEN)
-			close_pack(s, &s->pack[i]);
+	close_open(s);
 	while (s->failure.code == ERR_OK && busy(s, until))
 		pthread_cond_wait(&s->changed, &s->lock);
 	rc = s->failure.code;
@@ -282,6 +296,20 @@ stage_take(struct stage *s)
 			break;
 		pthread_cond_wait(&s->full, &s->lock);
 	}
+	if (p != NULL)
+		p->state = STORING;
+	pthread_mutex_unlock(&s->lock);
+	return p;
+}
+
+struct stage_pack *
+stage_take_now(struct stage *s)
+{
+	struct stage_pack *p = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->failure.code == ERR_OK)
+		p = oldest(s);
 	if (p != NULL)
 		p->state = STORING;
 	pthread_mutex_unlock(&s->lock);

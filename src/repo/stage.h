@@ -80,8 +80,13 @@ enum err stage_flush(struct stage *s, struct error *err) MUST_CHECK;
 /* True where a record was reserved and its pack was not recycled as stored. */
 bool stage_has_lost(struct stage *s);
 
+/* Close what is open, and wait for nothing. */
+void stage_close(struct stage *s);
+
 /* The storer's: the next full pack; NULL after stage_end. */
 struct stage_pack *stage_take(struct stage *s);
+/* The same, and NULL where there is none now. */
+struct stage_pack *stage_take_now(struct stage *s);
 /* Whether it was stored, or is lost (then stage_fail was called). */
 void stage_recycle(struct stage *s, struct stage_pack *p, bool stored);
 void stage_end(struct stage *s);

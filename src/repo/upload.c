@@ -20,6 +20,7 @@
 struct upload {
 	struct upload_conf conf;
 	struct buf table;
+	pthread_mutex_t drain_lock; /* of table, where there is no thread */
 	pthread_mutex_t publish_lock; /* one publication at a time */
 	double published;
 	pthread_t thread;
@@ -94,25 +95,43 @@ is_due(struct upload *u)
 	       mono_sec() - published >= PUBLISH_SEC;
 }
 
+static void
+handle(struct upload *u, struct stage_pack *p)
+{
+	struct stage *s = u->conf.stage;
+	struct error err = ERROR_INIT;
+	enum err rc = store_pack(u, p, &err);
+	bool stored = rc == ERR_OK;
+
+	if (stored && is_due(u))
+		rc = upload_publish(u, &err);
+	if (rc != ERR_OK)
+		stage_fail(s, &err);
+	stage_recycle(s, p, stored);
+}
+
 static void *
 run(void *arg)
 {
 	struct upload *u = arg;
-	struct stage *s = u->conf.stage;
 	struct stage_pack *p;
 
-	while ((p = stage_take(s)) != NULL) {
-		struct error err = ERROR_INIT;
-		enum err rc = store_pack(u, p, &err);
-		bool stored = rc == ERR_OK;
-
-		if (stored && is_due(u))
-			rc = upload_publish(u, &err);
-		if (rc != ERR_OK)
-			stage_fail(s, &err);
-		stage_recycle(s, p, stored);
-	}
+	while ((p = stage_take(u->conf.stage)) != NULL)
+		handle(u, p);
 	return NULL;
+}
+
+void
+upload_drain(struct upload *u)
+{
+	struct stage_pack *p;
+
+	if (!u->conf.inline_upload)
+		return;
+	pthread_mutex_lock(&u->drain_lock);
+	while ((p = stage_take_now(u->conf.stage)) != NULL)
+		handle(u, p);
+	pthread_mutex_unlock(&u->drain_lock);
 }
 
 /* Signals are for the threads that know what to do about them. */
@@ -142,8 +161,10 @@ upload_start(struct upload **out, const struct upload_conf *conf,
 	u->table = BUF_INIT(PACK_TABLE_MAX + PACK_ALIGN);
 	u->published = mono_sec();
 	pthread_mutex_init(&u->publish_lock, NULL);
-	rc = start_thread(u);
+	pthread_mutex_init(&u->drain_lock, NULL);
+	rc = conf->inline_upload ? 0 : start_thread(u);
 	if (rc != 0) {
+		pthread_mutex_destroy(&u->drain_lock);
 		pthread_mutex_destroy(&u->publish_lock);
 		free(u);
 		return err_sys(err, rc, "thread that stores packs");
@@ -158,7 +179,9 @@ upload_stop(struct upload *u)
 	if (u == NULL)
 		return;
 	stage_end(u->conf.stage);
-	pthread_join(u->thread, NULL);
+	if (!u->conf.inline_upload)
+		pthread_join(u->thread, NULL);
+	pthread_mutex_destroy(&u->drain_lock);
 	pthread_mutex_destroy(&u->publish_lock);
 	buf_fini(&u->table);
 	free(u);

@@ -51,7 +51,8 @@ start(struct writer *w, const struct writer_conf *conf, struct error *err)
 {
 	struct repo *r = w->repo;
 	struct upload_conf up = { .store = r->st,
-		.structure = &r->keys.structure };
+		.structure = &r->keys.structure,
+		.inline_upload = conf->inline_upload };
 	enum err rc;
 
 	if (conf->dry_run)
@@ -256,6 +257,7 @@ store_chunk(struct writer *w, struct lane *lane, struct chunk *c,
 	if (rc != ERR_OK)
 		stage_fail(w->stage, err);
 	stage_done(w->stage, &slot);
+	upload_drain(w->upload);
 	return rc;
 }
 
@@ -360,6 +362,8 @@ writer_flush(struct writer *w, struct error *err)
 
 	if (w->dry_run)
 		return ERR_OK;
+	stage_close(w->stage);
+	upload_drain(w->upload);
 	rc = stage_flush(w->stage, err);
 	if (rc != ERR_OK)
 		return rc;

@@ -46,6 +46,8 @@ struct writer_conf {
 				  always */
 	const char *host; /* for the session object; may be NULL */
 	bool dry_run; /* name and claim only; nothing is written */
+	bool inline_upload; /* who fills a pack stores it; no thread is
+			       started */
 };
 
 enum err writer_open(struct writer **out, struct repo *r,

@@ -198,6 +198,7 @@ struct source_ops {
 
 struct source {
 	const struct source_ops *ops;
+	bool once; /* what it captures cannot be captured again */
 };
 
 /* All drivers, ending with NULL. */

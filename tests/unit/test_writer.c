@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 
+#include "store/store_fault.h"
+
 enum { LANES = 8 };
 
 static struct writer *
@@ -166,6 +168,60 @@ test_continued(void **state)
 	repo_close(r);
 	free(bytes);
 	store_close(st);
+}
+
+static enum fault
+only_this_thread(void *arg, uint64_t n, enum store_op op, const char *name)
+{
+	const pthread_t *me = arg;
+
+	if (op == STORE_PUT)
+		assert_true(pthread_equal(*me, pthread_self()));
+	return FAULT_NONE;
+}
+
+/* Without a thread of its own, and with many lanes, which then store packs
+ * themselves. */
+static void
+test_inline(void **state)
+{
+	enum { N = 512 };
+	static struct id ids[N];
+	pthread_t me = pthread_self();
+	struct fault_plan plan = { only_this_thread, &me, ERR_IO };
+	struct writer_conf conf = { .inline_upload = true };
+	struct error err = ERROR_INIT;
+	struct store *st;
+	struct repo *r;
+	struct writer *w;
+	struct lane *lane;
+	uint8_t *memory = malloc(CHUNK_LEN_MAX);
+
+	assert_non_null(memory);
+	must(store_fault_new(&st, tool_repo_store(), &plan, &err), &err);
+	r = tool_open(st, TOOL_PASS);
+	lane = tool_lane(r);
+	must(writer_open(&w, r, &conf, &err), &err);
+	for (uint64_t n = 0; n < N; n++)
+		must(put_chunk(w, lane, n, memory, &ids[n], &err), &err);
+	must(writer_commit(w, "record", 6, &err), &err);
+	writer_free(w);
+	lane_free(lane);
+	run_workers(r, NULL, N, ids);
+	repo_close(r);
+	store_close(st);
+
+	st = tool_repo_store();
+	r = tool_open(st, TOOL_PASS);
+	must(writer_open(&w, r, &conf, &err), &err);
+	run_workers(r, w, N, ids);
+	must(writer_commit(w, "record", 6, &err), &err);
+	writer_free(w);
+	run_workers(r, NULL, N, ids);
+	assert_int_equal(check_packs(r), count_objects(st, "packs"));
+	repo_close(r);
+	store_close(st);
+	free(memory);
 }
 
 static void
@@ -333,6 +389,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many_lanes),
 		cmocka_unit_test(test_continued),
+		cmocka_unit_test(test_inline),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_dry_run),
 		cmocka_unit_test(test_roles),

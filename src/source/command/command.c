@@ -87,6 +87,7 @@ command_open(struct source **out, const struct source_conf *conf,
 	if (c == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for a source");
 	c->base.ops = &command_source_ops;
+	c->base.once = conf->n_args == 0; /* standard input */
 	buf_init(&c->key, KEY_MAX);
 	rc = set_name(c, source_text(&command_source_ops, conf, "name"), err);
 	if (rc == ERR_OK)
