@@ -3,11 +3,12 @@
  * keys: the objects below keys/.
  *
  * Crash argument.  An object is created whole or not at all, and a key is
- * never removed before the one that is to replace it is durable.  Of two
- * admins who remove each other's key at the same time, each looks once more
- * when the object is gone, and the later one finds no admin key left and puts
- * the object back; killed just before that, it leaves the keys that are in
- * use, of which none is an admin's.
+ * never removed before the one that is to replace it is durable.  An identity
+ * is revoked before its object is deleted, so that it cannot come back; and
+ * between the two its remover looks again: of two admins who remove each
+ * other's key at the same time, the later one finds no admin left, takes the
+ * revocation back and fails.  Killed there, both keys still open the
+ * repository, and removing again goes on or takes back.
  */
 #include "repo/keys.h"
 
@@ -262,8 +263,7 @@ revoke(struct store *st, const struct keyset *ks, const char *ns_hex,
 	if (rc == ERR_OK)
 		rc = store_put(st, name, obj.data, obj.len, err);
 	buf_fini(&obj);
-	return rc == ERR_OK || rc == ERR_EXISTS ? grants_drop(st, ns_hex, err)
-						: rc;
+	return rc == ERR_EXISTS ? ERR_OK : rc;
 }
 
 /* One key of a listing; one that was removed meanwhile is passed over. */
@@ -340,6 +340,13 @@ consider(void *arg, const struct key_info *info, struct error *err)
 	return ERR_OK;
 }
 
+static enum err
+last_admin(const struct key_info *info, struct error *err)
+{
+	return err_set(err, ERR_USAGE,
+		"key %s is the last admin key of the repository", info->keyid);
+}
+
 /* The one key that is meant, if it may be removed. */
 static enum err
 choose(struct store *st, struct removal *r, struct error *err)
@@ -362,20 +369,27 @@ choose(struct store *st, struct removal *r, struct error *err)
 			r->found.keyid);
 	if (r->found.role == ROLE_ADMIN && r->found.certified &&
 		r->n_admins == 1)
-		return err_set(err, ERR_USAGE,
-			"key %s is the last admin key of the repository",
-			r->found.keyid);
+		return last_admin(&r->found, err);
 	return ERR_OK;
 }
 
-/* Delete the object, and put it back where no admin key is left then.  The
- * identity ends with its last object. */
+/* Count once more, with the objects of the chosen identity. */
+static enum err
+count(struct store *st, const struct removal *chosen, struct removal *out,
+	struct error *err)
+{
+	*out = (struct removal){ .in_use = chosen->in_use,
+		.prefix = "",
+		.ns_hex = chosen->found.ns_hex };
+	return keys_each(st, chosen->in_use, consider, out, err);
+}
+
+/* One of two objects of an identity, which goes on with the other: what a
+ * change of a passphrase left that was killed. */
 static enum err
 remove_object(struct store *st, const struct removal *chosen, struct error *err)
 {
-	struct removal left = { .in_use = chosen->in_use,
-		.prefix = "",
-		.ns_hex = chosen->found.ns_hex };
+	struct removal left;
 	struct buf obj = BUF_INIT(KEYOBJ_MAX);
 	char name[STORE_NAME_MAX + 1];
 	enum err rc;
@@ -385,32 +399,61 @@ remove_object(struct store *st, const struct removal *chosen, struct error *err)
 	if (rc == ERR_OK)
 		rc = store_del(st, name, err);
 	if (rc == ERR_OK)
-		rc = keys_each(st, chosen->in_use, consider, &left, err);
+		rc = count(st, chosen, &left, err);
+	/* Somebody removed the other one at the same time. */
 	if (rc == ERR_OK && left.n_admins == 0) {
 		rc = store_put(st, name, obj.data, obj.len, err);
 		if (rc == ERR_OK)
-			rc = err_set(err, ERR_USAGE,
-				"key %s is the last admin key of the "
-				"repository: another one was removed at the "
-				"same time",
-				chosen->found.keyid);
-	} else if (rc == ERR_OK && chosen->found.certified &&
-		   left.n_same == 0) {
-		rc = revoke(st, chosen->in_use, left.ns_hex, err);
+			rc = last_admin(&chosen->found, err);
 	}
 	buf_fini(&obj);
 	return rc;
+}
+
+static enum err
+remove_identity(struct store *st, const struct removal *chosen,
+	struct error *err)
+{
+	const char *ns_hex = chosen->found.ns_hex;
+	char name[STORE_NAME_MAX + 1];
+	struct removal left;
+	enum err rc = revoke(st, chosen->in_use, ns_hex, err);
+
+	if (rc == ERR_OK)
+		rc = count(st, chosen, &left, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (chosen->found.role == ROLE_ADMIN && left.n_admins == 0) {
+		revoked_name(name, ns_hex);
+		rc = store_del(st, name, err);
+		return rc == ERR_OK || rc == ERR_NOTFOUND
+			       ? last_admin(&chosen->found, err)
+			       : rc;
+	}
+	object_name(name, chosen->found.keyid);
+	rc = store_del(st, name, err);
+	return rc == ERR_OK ? grants_drop(st, ns_hex, err) : rc;
 }
 
 enum err
 keys_remove(struct store *st, const struct keyset *in_use,
 	const char *keyid_prefix, struct error *err)
 {
-	struct removal r = { .in_use = in_use, .prefix = keyid_prefix };
+	struct removal r = { .in_use = in_use, .prefix = keyid_prefix }, same;
+	char name[STORE_NAME_MAX + 1];
 	enum err rc;
 
 	rc = keyset_need(in_use, RIGHT_ADMINISTER, "removal of keys", err);
 	if (rc == ERR_OK)
 		rc = choose(st, &r, err);
-	return rc == ERR_OK ? remove_object(st, &r, err) : rc;
+	if (rc == ERR_OK)
+		rc = count(st, &r, &same, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (!r.found.certified && !r.found.revoked) {
+		object_name(name, r.found.keyid);
+		return store_del(st, name, err);
+	}
+	return same.n_same > 1 ? remove_object(st, &r, err)
+			       : remove_identity(st, &r, err);
 }

@@ -78,12 +78,15 @@ hand_over_one(void *arg, const struct key_info *info, struct error *err)
 	return grants_hand_over(e->st, e->ks, &to, err);
 }
 
+/* Oneself too, if somebody has just revoked that. */
 static enum err
 hand_over_all(struct store *st, const struct keyset *ks, struct error *err)
 {
+	const struct grants_to self = { ks->ns_hex, ks->role, &ks->box_pub };
 	struct everybody e = { st, ks };
+	enum err rc = grants_hand_over(st, ks, &self, err);
 
-	return keys_each(st, ks, hand_over_one, &e, err);
+	return rc == ERR_OK ? keys_each(st, ks, hand_over_one, &e, err) : rc;
 }
 
 /* As ks, with memory of its own for data keys. */

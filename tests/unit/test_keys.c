@@ -358,50 +358,141 @@ test_identities(void **state)
 	store_close(st);
 }
 
-/* Two admins remove each other's key at the same time: the one who looks last
- * puts the last admin key back. */
+/* Before the at-th operation of one admin, who removes the other's key, the
+ * other removes his; or the store dies there. */
 struct duel {
 	struct store *inner;
-	char mine[STORE_NAME_MAX + 1];
-	bool done;
+	char one[KEYID_HEX + 1], two[KEYID_HEX + 1];
+	uint64_t at;
+	bool die, met;
 };
+
+/* Whether the key was there to do it with; what became of it does not
+ * matter. */
+static bool
+remove_by(struct store *st, const char *pass, const char *keyid)
+{
+	struct error err = ERROR_INIT;
+	struct keyset ks;
+	enum err rc = unlock(st, pass, &ks, &err);
+
+	if (rc != ERR_OK) {
+		assert_int_equal(rc, ERR_DENIED);
+		return false;
+	}
+	rc = keys_remove(st, &ks, keyid, &err);
+	assert_true(rc == ERR_OK || rc == ERR_USAGE || rc == ERR_NOTFOUND);
+	keyset_wipe(&ks);
+	return true;
+}
 
 static enum fault
 strike(void *arg, uint64_t n, enum store_op op, const char *name)
 {
 	struct duel *d = arg;
-	struct error err = ERROR_INIT;
 
-	if (op != STORE_DEL || d->done)
+	if (n < d->at)
 		return FAULT_NONE;
-	d->done = true;
-	must(store_del(d->inner, d->mine, &err), &err);
-	return FAULT_NONE;
+	if (!d->met && !d->die)
+		remove_by(d->inner, "2", d->one);
+	d->met = true;
+	return d->die ? FAULT_DEAD : FAULT_NONE;
 }
 
-static void
-test_last_admin_race(void **state)
+static bool
+opens(struct store *st, const char *pass)
 {
-	struct duel d = { .inner = tool_store() };
-	struct fault_plan plan = { strike, &d, ERR_IO };
 	struct error err = ERROR_INIT;
-	char one[KEYID_HEX + 1], two[KEYID_HEX + 1];
-	struct keyset admin, ks;
+	struct keyset ks;
+	enum err rc = unlock(st, pass, &ks, &err);
+
+	if (rc == ERR_OK)
+		keyset_wipe(&ks);
+	else
+		assert_int_equal(rc, ERR_DENIED);
+	return rc == ERR_OK;
+}
+
+/* A store with two admins, behind a fault store that duels. */
+static struct store *
+two_admins(struct duel *d, const struct keyset *admin, struct keyset *one)
+{
+	struct fault_plan plan = { strike, d, ERR_IO };
+	struct error err = ERROR_INIT;
 	struct store *st;
 
+	d->inner = tool_store();
+	must(add(d->inner, admin, ROLE_ADMIN, "1", d->one, &err), &err);
+	must(add(d->inner, admin, ROLE_ADMIN, "2", d->two, &err), &err);
+	must(unlock(d->inner, "1", one, &err), &err);
+	must(store_fault_new(&st, d->inner, &plan, &err), &err);
+	return st;
+}
+
+/* Whoever of two admins is faster: one of them stays, as an admin in good
+ * standing. */
+static void
+test_duel(void **state)
+{
+	struct error err = ERROR_INIT;
+	unsigned removed = 0, stayed = 0;
+	struct keyset admin, one;
+	struct duel d = { .met = true };
+
 	must(keyset_new(&admin, &err), &err);
-	must(add(d.inner, &admin, ROLE_ADMIN, "1", one, &err), &err);
-	must(add(d.inner, &admin, ROLE_ADMIN, "2", two, &err), &err);
-	must(unlock(d.inner, "1", &ks, &err), &err);
-	snprintf(d.mine, sizeof(d.mine), "keys/%s", one);
-	must(store_fault_new(&st, d.inner, &plan, &err), &err);
-	must_fail(keys_remove(st, &ks, two, &err), ERR_USAGE, &err, "last");
-	assert_true(d.done);
-	keyset_wipe(&ks);
-	must(unlock(st, "2", &ks, &err), &err);
-	keyset_wipe(&ks);
+	for (uint64_t at = 1; d.met; at++) {
+		struct store *st;
+		enum err rc;
+
+		d = (struct duel){ .at = at };
+		st = two_admins(&d, &admin, &one);
+		rc = keys_remove(st, &one, d.two, &err);
+		assert_true(
+			rc == ERR_OK || rc == ERR_USAGE || rc == ERR_NOTFOUND);
+		assert_int_equal(rc == ERR_OK, !opens(d.inner, "2"));
+		assert_true(opens(d.inner, "1") || opens(d.inner, "2"));
+		assert_in_range(look(d.inner, &admin).certified, 1, 2);
+		removed += rc == ERR_OK;
+		stayed += rc != ERR_OK;
+		keyset_wipe(&one);
+		store_close(st);
+	}
+	assert_true(removed > 2);
+	assert_true(stayed > 2);
 	keyset_wipe(&admin);
-	store_close(st);
+}
+
+/* Killed anywhere, a removal can be done again, or the other way round. */
+static void
+test_killed_removal(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct keyset admin, one;
+	struct duel d = { .met = true };
+
+	must(keyset_new(&admin, &err), &err);
+	for (uint64_t at = 1; d.met; at++) {
+		for (int back = 0; back < 2; back++) {
+			struct store *st;
+
+			d = (struct duel){ .at = at, .die = true };
+			st = two_admins(&d, &admin, &one);
+			if (keys_remove(st, &one, d.two, &err) != ERR_OK)
+				assert_true(d.met);
+			assert_true(opens(d.inner, "1"));
+			if (back == 0) {
+				assert_true(remove_by(d.inner, "1", d.two));
+				assert_false(opens(d.inner, "2"));
+			} else {
+				remove_by(d.inner, "2", d.one);
+			}
+			assert_true(opens(d.inner, "1") || opens(d.inner, "2"));
+			keyset_wipe(&one);
+			store_close(st);
+		}
+		assert_true(at < 100);
+	}
+	keyset_wipe(&admin);
 }
 
 /* An object whose parts do not belong together, although its owner made it:
@@ -539,7 +630,8 @@ main(void)
 		cmocka_unit_test(test_each),
 		cmocka_unit_test(test_rewrap),
 		cmocka_unit_test(test_identities),
-		cmocka_unit_test(test_last_admin_race),
+		cmocka_unit_test(test_duel),
+		cmocka_unit_test(test_killed_removal),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_incomplete),
 		cmocka_unit_test(test_epochs),

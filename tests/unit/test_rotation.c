@@ -567,6 +567,31 @@ test_damaged(void **state)
 	world_fini(&w);
 }
 
+/* A secret half that does not belong to the public one would be noticed only
+ * when what it should open is lost. */
+static void
+test_wrong_half(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct keyset ks, reader;
+	struct grants_to to;
+	struct world w;
+
+	world_init(&w);
+	rotate(w.st, 0);
+	must(unlock(w.st, 0, &ks, &err), &err);
+	must(unlock(w.st, 2, &reader, &err), &err);
+	to = (struct grants_to){ reader.ns_hex, ROLE_READER, &reader.box_pub };
+	must(grants_drop(w.st, reader.ns_hex, &err), &err);
+	ks.epochs[1].sec.b[7] ^= 1;
+	must(grants_hand_over(w.st, &ks, &to, &err), &err);
+	keyset_wipe(&ks);
+	must_fail(unlock(w.st, 2, &ks, &err), ERR_CORRUPT, &err,
+		"another public key");
+	keyset_wipe(&reader);
+	world_fini(&w);
+}
+
 int
 main(void)
 {
@@ -580,6 +605,7 @@ main(void)
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_forged),
 		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_wrong_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
