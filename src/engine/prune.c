@@ -131,7 +131,10 @@ begin_epoch(struct run *run, uint64_t epoch, struct error *err)
 		run->over = true;
 		return ERR_OK;
 	}
-	rc = prune_begin(&run->p, epoch, &run->begun, err);
+	/* Somebody may have got as far as done, and no further. */
+	rc = epoch_forget_before(run->p.store, epoch - 1, err);
+	if (rc == ERR_OK || rc == ERR_DENIED)
+		rc = prune_begin(&run->p, epoch, &run->begun, err);
 	if (rc != ERR_OK)
 		return rc;
 	run->over = !run->begun;
