@@ -232,28 +232,21 @@ nodecache_get(struct nodecache *nc, const struct id *id, struct buf *out,
 /* Lock the new file.  Between opening and locking it may have become the
  * final one, or have been removed, by who had it locked. */
 static enum err
-lock_new(const struct nodecache *nc, int *out, struct error *err)
+lock_new(const struct nodecache *nc, int fd, struct error *err)
 {
-	int fd = openat(nc->dir, nc->new_name,
-		O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
 	struct stat mine, named;
-	enum err rc = ERR_OK;
 
-	if (fd < 0)
-		return err_sys(err, errno, "create %s", nc->new_name);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &mine) != 0 ||
+	if (!locked && errno != EWOULDBLOCK)
+		return err_sys(err, errno, "lock %s", nc->new_name);
+	if (!locked || fstat(fd, &mine) != 0 ||
 		fstatat(nc->dir, nc->new_name, &named, AT_SYMLINK_NOFOLLOW) !=
 			0 ||
 		mine.st_ino != named.st_ino || mine.st_dev != named.st_dev)
-		rc = err_set(err, ERR_EXISTS,
+		return err_set(err, ERR_EXISTS,
 			"another backup of the same keeps its nodes now");
-	else if (ftruncate(fd, 0) != 0)
-		rc = err_sys(err, errno, "truncate %s", nc->new_name);
-	if (rc != ERR_OK) {
-		fsx_close(&fd);
-		return rc;
-	}
-	*out = fd;
+	if (ftruncate(fd, 0) != 0)
+		return err_sys(err, errno, "truncate %s", nc->new_name);
 	return ERR_OK;
 }
 
@@ -265,8 +258,16 @@ begin_new(struct nodecache *nc, struct error *err)
 
 	if (nc->new.fd >= 0)
 		return ERR_OK;
-	rc = lock_new(nc, &fd, err);
-	return rc == ERR_OK ? nodefile_create(&nc->new, fd, err) : rc;
+	fd = openat(nc->dir, nc->new_name,
+		O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(err, errno, "create %s", nc->new_name);
+	rc = lock_new(nc, fd, err);
+	if (rc != ERR_OK) {
+		fsx_close(&fd);
+		return rc;
+	}
+	return nodefile_create(&nc->new, fd, err);
 }
 
 /* With room for what more is to come. */
