@@ -87,6 +87,17 @@ prunes_copy(struct prunes *out, const struct prunes *p)
 }
 
 void
+prunes_unwrap(struct prunes *p, struct store *st)
+{
+	struct error err = ERROR_INIT;
+	struct store *copy;
+
+	must(store_mem_clone(&copy, p->st, &err), &err);
+	store_close(st);
+	p->st = copy;
+}
+
+void
 prunes_change(struct prunes *p)
 {
 	for (unsigned i = 0; i < PRUNES_FILES; i++)
@@ -255,14 +266,14 @@ on_snapshot(void *arg, const struct snapshot_ref *ref, struct error *err)
 	return ERR_OK;
 }
 
-static void
-verify_contents(struct prunes *p, struct store *st, const struct past *past)
+void
+prunes_read(struct prunes *p, struct store *st, unsigned i)
 {
 	struct fake f;
 
-	fake_over(&f, st, past->sizes);
+	fake_over(&f, st, p->past[i].sizes);
 	f.repo = tool_open(st, TOOL_PASS);
-	fake_verify(&f, &past->snap);
+	fake_verify(&f, &p->past[i].snap);
 	fake_end(&f);
 }
 
@@ -287,7 +298,7 @@ prunes_verify(struct prunes *p)
 		}
 		if (!seen.met[i])
 			fail_msg("snapshot %u is gone", i);
-		verify_contents(p, p->st, &p->past[i]);
+		prunes_read(p, p->st, i);
 	}
 }
 

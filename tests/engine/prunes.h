@@ -45,6 +45,12 @@ void prunes_fini(struct prunes *p);
 /* The same past in a copy of the store. */
 void prunes_copy(struct prunes *out, const struct prunes *p);
 
+/* st, which took over p->st, goes; p goes on with a copy of what is left. */
+void prunes_unwrap(struct prunes *p, struct store *st);
+
+/* Read all that snapshot i has to give back, by st. */
+void prunes_read(struct prunes *p, struct store *st, unsigned i);
+
 /* Some files change, come or go. */
 void prunes_change(struct prunes *p);
 /* Back up the files as they are, by st, which is p->st or leads to it. */

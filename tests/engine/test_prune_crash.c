@@ -33,22 +33,13 @@ prune_dying(struct prunes *p, struct death *death,
 	const struct prune_conf *conf, struct error *err)
 {
 	struct fault_plan plan = { decide, death, ERR_IO };
-	struct prunes copy;
 	struct store *st;
 	enum err rc;
 
-	/* The fault store owns what it stands before, so what is left is
-	 * copied before it goes. */
 	must(store_fault_new(&st, p->st, &plan, err), err);
 	rc = prunes_prune(p, st, conf, NULL, err);
 	death->at = 0;
-	prunes_copy(&copy, p);
-	store_close(st);
-	p->st = copy.st;
-	store_mem_set_clock(p->st, conf->now, p);
-	for (unsigned i = 0; i < copy.n; i++)
-		snapshot_fini(&copy.past[i].snap);
-	progress_fini(&copy.progress);
+	prunes_unwrap(p, st);
 	return rc;
 }
 
