@@ -298,6 +298,7 @@ test_killed(void **state)
 		if (n % 2 == 0) {
 			run(w, "a", 0, 20);
 			run(w, "a", 0, 21);
+			expect(w, "a", 0, 21);
 			run(w, "a", 0, 20);
 		} else {
 			run(w, "b", 0, n);
@@ -428,6 +429,26 @@ test_damaged_in_use(void **state)
 	expect(w, "a", 0, 0);
 }
 
+/* What was kept by the name of another is not given out by it. */
+static void
+test_another_name(void **state)
+{
+	struct world *w = *state;
+	struct buf b = BUF_INIT(2 * LEN_MAX);
+	struct nodecache *nc = open_of(w, "a", 0);
+	size_t head_len;
+
+	nodecache_keep(nc, &w->id[0], &w->node[1]);
+	must(nodecache_publish(nc, &w->id[0], &err), &err);
+	nodecache_close(nc);
+	nc = open_of(w, "a", 0);
+	must_fail(nodecache_get(nc, &w->id[0], &b, &head_len, &err),
+		ERR_CORRUPT, &err, "another id");
+	assert_int_equal(b.len, 0);
+	nodecache_close(nc);
+	buf_fini(&b);
+}
+
 static void
 test_too_large(void **state)
 {
@@ -523,6 +544,7 @@ main(void)
 		T(test_many_processes),
 		T(test_damage),
 		T(test_damaged_in_use),
+		T(test_another_name),
 		T(test_too_large),
 		T(test_others_give_way),
 		T(test_without_directory),
