@@ -17,6 +17,8 @@
 #include "repo/keys.h"
 #include "repo/rotation.h"
 
+enum { KEY_DIGITS = 2 * SECRET_LEN }; /* of a key file */
+
 #define NEW_FLAGS                                                         \
 	{ "new-password-file", 0, FLAG_TEXT, "FILE",                      \
 		"read the new passphrase from the first line of FILE" },  \
@@ -319,13 +321,13 @@ static enum err
 write_key_file(int fd, const char *file, struct error *err)
 {
 	struct secret key;
-	char text[2 * SECRET_LEN + 2];
+	char text[KEY_DIGITS + 2];
 	enum err rc;
 
 	random_bytes(key.b, SECRET_LEN);
 	hex_encode(key.b, SECRET_LEN, text);
-	text[2 * SECRET_LEN] = '\n';
-	rc = fsx_write(fd, text, 2 * SECRET_LEN + 1, file, err);
+	text[KEY_DIGITS] = '\n';
+	rc = fsx_write(fd, text, KEY_DIGITS + 1, file, err);
 	if (rc == ERR_OK && fsync(fd) != 0)
 		rc = err_sys(err, errno, "%s", file);
 	secret_wipe(&key);

@@ -21,6 +21,7 @@
 
 enum {
 	GRANT_HEAD = 4 + KX_PUBLIC + KX_PUBLIC,
+	NUMBER_MAX = 2 * ROOTED_NAMES,
 	GRANT_MAX = GRANT_HEAD + SECRET_LEN + AEAD_TAG + SIGN_LEN
 };
 
@@ -108,7 +109,7 @@ put_grant(struct store *st, const struct keyset *ks, const struct epoch *e,
 			rc = rooted_sign(&obj, ks, context, name, err);
 		if (rc == ERR_OK)
 			rc = store_put(st, name, obj.data, obj.len, err);
-	} while (rc == ERR_EXISTS && *next < 2 * ROOTED_NAMES);
+	} while (rc == ERR_EXISTS && *next < NUMBER_MAX);
 	buf_fini(&obj);
 	return rc;
 }

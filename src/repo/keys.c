@@ -12,6 +12,7 @@
  */
 #include "repo/keys.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -443,6 +444,7 @@ keys_remove(struct store *st, const struct keyset *in_use,
 	char name[STORE_NAME_MAX + 1];
 	enum err rc;
 
+	assert(in_use != NULL);
 	rc = keyset_need(in_use, RIGHT_ADMINISTER, "removal of keys", err);
 	if (rc == ERR_OK)
 		rc = choose(st, &r, err);

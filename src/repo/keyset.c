@@ -31,6 +31,8 @@ enum {
 		      1 << TAG_ROOT_PUBLIC | 1 << TAG_MAINT_PUBLIC
 };
 
+enum { IDENTITY = 2 * SECRET_LEN };
+
 enum { EPOCH_PUBLIC = 4 + KX_PUBLIC, EPOCH_SECRET = EPOCH_PUBLIC + SECRET_LEN };
 
 struct role_holds {
@@ -254,7 +256,7 @@ put_identity(struct buf *out, const struct keyset *ks, struct error *err)
 	enum err rc = buf_put_u8(out, TAG_IDENTITY, err);
 
 	if (rc == ERR_OK)
-		rc = buf_put_varint(out, 2 * SECRET_LEN, err);
+		rc = buf_put_varint(out, IDENTITY, err);
 	if (rc == ERR_OK)
 		rc = buf_put(out, ks->sign_seed.b, SECRET_LEN, err);
 	if (rc == ERR_OK)
@@ -387,7 +389,7 @@ take_field(struct keyset *ks, uint8_t tag, const uint8_t *data, size_t len)
 	case TAG_EPOCH:
 		return take_epoch(ks, data, len);
 	case TAG_IDENTITY:
-		return len == 2 * SECRET_LEN &&
+		return len == IDENTITY &&
 		       take_secret(&ks->sign_seed, data, SECRET_LEN) &&
 		       take_secret(&ks->box_sec, data + SECRET_LEN, SECRET_LEN);
 	case TAG_ROOT_PUBLIC:

@@ -128,8 +128,8 @@ keyid() {
 	as admin backup -q "$T/random"
 	run -0 as writer backup --json --no-progress "$T/random"
 	[[ $output == *'"bytes_read":5000000'* ]]
-	added=$(sed 's/.*"bytes_added":\([0-9]*\).*/\1/' <<<"${lines[-1]}")
-	[ "$added" -lt 100000 ]
+	[[ ${lines[-1]} =~ \"bytes_added\":([0-9]+) ]]
+	[ "${BASH_REMATCH[1]}" -lt 100000 ]
 	echo more >>"$T/random"
 	as writer backup -q "$T/random"
 	as reader cat latest "$T/random" | cmp - "$T/random"
