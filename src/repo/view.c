@@ -76,17 +76,6 @@ view_load(struct view **out, struct store *st, const struct keyset *ks,
 	return ERR_OK;
 }
 
-enum err
-view_base(struct view **out, uint64_t epoch, struct error *err)
-{
-	enum err rc = view_new(out, err);
-
-	if (rc == ERR_OK)
-		(*out)->owner =
-			(struct segment_owner){ .epoch = epoch, .base = true };
-	return rc;
-}
-
 struct view *
 view_ref(struct view *v)
 {

@@ -32,11 +32,6 @@ enum err view_load(struct view **out, struct store *st, const struct keyset *ks,
 	uint64_t epoch, const struct uid *session,
 	struct error *err) MUST_CHECK;
 
-/* Of the prune of that epoch: it may use everything, and its segments are
- * index/EPOCH.base/ID. */
-enum err view_base(struct view **out, uint64_t epoch,
-	struct error *err) MUST_CHECK;
-
 struct view *view_ref(struct view *v);
 void view_unref(struct view *v); /* NULL is allowed */
 
