@@ -328,6 +328,7 @@ consider(void *arg, const struct key_info *info, struct error *err)
 {
 	struct removal *r = arg;
 
+	assert(r->in_use != NULL);
 	/* Left by an init that was killed: opens nothing here. */
 	if (!info->damaged &&
 		memcmp(info->repo.b, r->in_use->repo.b, UID_LEN) != 0)
@@ -444,7 +445,6 @@ keys_remove(struct store *st, const struct keyset *in_use,
 	char name[STORE_NAME_MAX + 1];
 	enum err rc;
 
-	assert(in_use != NULL);
 	rc = keyset_need(in_use, RIGHT_ADMINISTER, "removal of keys", err);
 	if (rc == ERR_OK)
 		rc = choose(st, &r, err);
