@@ -342,6 +342,7 @@ test_forged(void **state)
 		must(marks_read(&marks, st, &ks, count_bad, &n, &err), &err);
 		assert_int_equal(n, 3);
 		assert_int_equal(marks.n, 0);
+		marks_fini(&marks);
 		expect(marks_undelete(st, &ks, &name, &err), ERR_NOTFOUND);
 		must(marks_forget(st, &ks, &name, "true", &err), &err);
 		put_forged(MARK_END, 2, garbage);
@@ -395,6 +396,7 @@ test_strange_names(void **state)
 	must(marks_read(&marks, st, &ks, count_bad, &n, &err), &err);
 	assert_int_equal(n, ARRAY_LEN(strange));
 	assert_int_equal(marks.n, 0);
+	marks_fini(&marks);
 	for (size_t i = 0; i < ARRAY_LEN(no_names); i++)
 		assert_false(mark_object_parse(&o, no_names[i]));
 }
