@@ -15,6 +15,7 @@ const struct command *const commands[] = {
 	&cmd_diff,
 	&cmd_restore,
 	&cmd_forget,
+	&cmd_prune,
 	&cmd_undelete,
 	&cmd_hold,
 	&cmd_release,

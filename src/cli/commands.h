@@ -9,6 +9,7 @@ extern const struct command cmd_init, cmd_stats, cmd_check; /* cmd_repo.c */
 extern const struct command cmd_backup; /* cmd_backup.c */
 extern const struct command cmd_snapshots; /* cmd_snapshots.c */
 extern const struct command cmd_forget; /* cmd_forget.c */
+extern const struct command cmd_prune; /* cmd_prune.c */
 extern const struct command cmd_undelete, cmd_hold,
 	cmd_release; /* cmd_marks.c */
 extern const struct command cmd_ls, cmd_find, cmd_cat; /* cmd_look.c */

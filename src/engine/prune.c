@@ -109,7 +109,7 @@ end_epoch(struct run *run, uint64_t epoch, struct error *err)
 		return ERR_OK;
 	}
 	p->figures->not_before = (struct when){ 0, 0 };
-	rc = prune_resolve(p, epoch, &ready, err);
+	rc = prune_sessions_resolve(p, epoch, &ready, err);
 	p->figures->waiting = rc == ERR_OK && !ready;
 	if (rc == ERR_OK && !ready)
 		run->over = true;
@@ -117,7 +117,7 @@ end_epoch(struct run *run, uint64_t epoch, struct error *err)
 		return rc;
 	rc = epoch_condemned_get(p->store, p->keys, epoch, &c, err);
 	if (rc == ERR_OK)
-		rc = prune_finalize(p, epoch, &c, err);
+		rc = prune_final(p, epoch, &c, err);
 	condemned_fini(&c);
 	return rc;
 }

@@ -43,7 +43,7 @@ static void
 on_busy(void *arg, const struct id *id)
 {
 	struct beginning *b = arg;
-	struct plan_pack *pack = plan_find(&b->plan, id);
+	struct plan_pack *pack = prune_plan_find(&b->plan, id);
 
 	if (pack != NULL)
 		pack->flags |= PLAN_BUSY;
@@ -112,17 +112,17 @@ look_around(struct beginning *b, struct error *err)
 	enum err rc;
 
 	pruning_phase(p, "reading snapshots and the index");
-	rc = sessions_read(&b->sessions, p, err);
+	rc = prune_sessions_read(&b->sessions, p, err);
 	if (rc == ERR_OK)
-		rc = plan_list(&b->plan, p, err);
+		rc = prune_plan_list(&b->plan, p, err);
 	if (rc == ERR_OK)
-		rc = roots_read(&b->roots, p, err);
+		rc = prune_roots_read(&b->roots, p, err);
 	if (rc == ERR_OK)
 		rc = index_refresh(p->index, err);
 	if (rc == ERR_OK)
-		rc = plan_name(&b->plan, err);
+		rc = prune_plan_name(&b->plan, err);
 	if (rc == ERR_OK)
-		rc = sessions_packs(&b->sessions, p, on_busy, b, err);
+		rc = prune_sessions_packs(&b->sessions, p, on_busy, b, err);
 	return rc == ERR_OK ? look_at_packs(b, err) : rc;
 }
 
@@ -152,10 +152,10 @@ mark_and_plan(struct beginning *b, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	pruning_phase(p, "looking for what is not needed");
-	rc = plan_weigh(&b->plan, b->live, err);
+	rc = prune_plan_weigh(&b->plan, b->live, err);
 	if (rc == ERR_OK && b->plan.missed.n > 0)
 		rc = missing(&b->plan.missed, err);
-	return rc == ERR_OK ? plan_choose(&b->plan, err) : rc;
+	return rc == ERR_OK ? prune_plan_choose(&b->plan, err) : rc;
 }
 
 /* ---- the list ---- */
@@ -176,7 +176,7 @@ has_work(const struct beginning *b)
 	size_t n_void = 0, n_small = 0;
 
 	for (size_t i = 0; i < b->sessions.n; i++)
-		if (sessions_is_stale(b->p, &b->sessions.v[i]))
+		if (prune_sessions_is_stale(b->p, &b->sessions.v[i]))
 			return true;
 	for (size_t i = 0; i < b->segments.n; i++) {
 		n_void += !b->segments.v[i].counts;
@@ -284,7 +284,7 @@ go(struct beginning *b, bool *begun, struct error *err)
 	rc = prune_move(&b->plan, b->live, err);
 	b->p->figures->bytes_unused = b->plan.unused;
 	if (rc == ERR_OK)
-		rc = index_segments_read(&b->segments, b->p, err);
+		rc = prune_segments_read(&b->segments, b->p, err);
 	if (rc != ERR_OK || !has_work(b))
 		return rc;
 	rc = condemn(b, err);
@@ -302,9 +302,9 @@ prune_begin(struct pruning *p, uint64_t epoch, bool *begun, struct error *err)
 	rc = go(&b, begun, err);
 	condemned_fini(&b.c);
 	live_free(b.live);
-	index_segments_fini(&b.segments);
-	roots_fini(&b.roots);
-	plan_fini(&b.plan);
-	sessions_fini(&b.sessions);
+	prune_segments_fini(&b.segments);
+	prune_roots_fini(&b.roots);
+	prune_plan_fini(&b.plan);
+	prune_sessions_fini(&b.sessions);
 	return rc;
 }

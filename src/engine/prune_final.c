@@ -23,7 +23,7 @@ static enum err
 make(struct pruning *p, uint64_t epoch, const struct condemned *c,
 	struct roots *roots, struct final *f, struct error *err)
 {
-	enum err rc = roots_read_again(roots, p, epoch, c, err);
+	enum err rc = prune_roots_read_again(roots, p, epoch, c, err);
 
 	if (rc == ERR_OK)
 		rc = index_refresh(p->index, err);
@@ -42,7 +42,7 @@ make(struct pruning *p, uint64_t epoch, const struct condemned *c,
 }
 
 enum err
-prune_finalize(struct pruning *p, uint64_t epoch, const struct condemned *c,
+prune_final(struct pruning *p, uint64_t epoch, const struct condemned *c,
 	struct error *err)
 {
 	struct roots roots = { 0 };
@@ -54,6 +54,6 @@ prune_finalize(struct pruning *p, uint64_t epoch, const struct condemned *c,
 	if (rc == ERR_OK)
 		p->figures->packs_spared += f.n_spared;
 	final_fini(&f);
-	roots_fini(&roots);
+	prune_roots_fini(&roots);
 	return rc;
 }

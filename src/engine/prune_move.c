@@ -31,7 +31,8 @@ on_chunk(void *arg, const struct plan_place *places, size_t n,
 	struct error *err)
 {
 	struct batch *b = arg;
-	const struct plan_place *place = &places[plan_home(b->plan, places, n)];
+	const struct plan_place *place =
+		&places[prune_plan_home(b->plan, places, n)];
 	size_t cap = b->cap > 0 ? 2 * b->cap : BATCH_FIRST;
 	struct plan_place *v;
 	bool has;
@@ -102,7 +103,7 @@ move_batch(struct batch *b, struct error *err)
 
 	b->n = 0;
 	live_rewind(b->live);
-	rc = plan_each_chunk(b->plan, on_chunk, b, err);
+	rc = prune_plan_each_chunk(b->plan, on_chunk, b, err);
 	if (b->n > 0)
 		qsort(b->v, b->n, sizeof(*b->v), cmp_places);
 	while (rc == ERR_OK && at < b->n) {

@@ -30,7 +30,7 @@ enum {
 };
 
 void
-plan_fini(struct plan *plan)
+prune_plan_fini(struct plan *plan)
 {
 	free(plan->v);
 	free(plan->first);
@@ -93,7 +93,7 @@ arrange(struct plan *plan, struct error *err)
 }
 
 struct plan_pack *
-plan_find(const struct plan *plan, const struct id *id)
+prune_plan_find(const struct plan *plan, const struct id *id)
 {
 	uint32_t from = plan->first[head_of(id)];
 	uint32_t to = plan->first[head_of(id) + 1];
@@ -140,7 +140,7 @@ on_listed(void *arg, const char *name, uint64_t size, struct error *err)
 }
 
 enum err
-plan_list(struct plan *plan, struct pruning *p, struct error *err)
+prune_plan_list(struct plan *plan, struct pruning *p, struct error *err)
 {
 	enum err rc;
 
@@ -153,7 +153,7 @@ static enum err
 on_named(void *arg, const struct pack_info *info, struct error *err)
 {
 	struct plan *plan = arg;
-	struct plan_pack *there = plan_find(plan, &info->id);
+	struct plan_pack *there = prune_plan_find(plan, &info->id);
 	struct plan_pack pack = { .id = info->id,
 		.size = clamp(info->size),
 		.flags = PLAN_NAMED };
@@ -165,7 +165,7 @@ on_named(void *arg, const struct pack_info *info, struct error *err)
 }
 
 enum err
-plan_name(struct plan *plan, struct error *err)
+prune_plan_name(struct plan *plan, struct error *err)
 {
 	enum err rc = index_each_pack(plan->p->index, on_named, plan, err);
 
@@ -200,7 +200,7 @@ static enum err
 on_place(void *arg, const struct location *loc, struct error *err)
 {
 	struct chunk_walk *w = arg;
-	struct plan_pack *pack = plan_find(w->plan, &loc->pack);
+	struct plan_pack *pack = prune_plan_find(w->plan, &loc->pack);
 	size_t cap = w->cap > 0 ? 2 * w->cap : PLACES_FIRST;
 	struct plan_place *v;
 	enum err rc = ERR_OK;
@@ -222,7 +222,7 @@ on_place(void *arg, const struct location *loc, struct error *err)
 }
 
 enum err
-plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn, void *arg,
+prune_plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn, void *arg,
 	struct error *err)
 {
 	struct chunk_walk w = { .plan = plan, .fn = fn, .arg = arg };
@@ -235,7 +235,8 @@ plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn, void *arg,
 }
 
 size_t
-plan_home(const struct plan *plan, const struct plan_place *places, size_t n)
+prune_plan_home(const struct plan *plan, const struct plan_place *places,
+	size_t n)
 {
 	size_t best = 0;
 
@@ -307,7 +308,7 @@ settle_chunk(void *arg, const struct plan_place *places, size_t n,
 	rc = live_has(w->live, &places[0].loc.rec.id, &has, err);
 	if (rc != ERR_OK || !has)
 		return rc;
-	home = plan_home(w->plan, places, n);
+	home = prune_plan_home(w->plan, places, n);
 	for (size_t i = 0; i < n; i++) {
 		struct plan_pack *pack = &w->plan->v[places[i].pack];
 		uint32_t len = places[i].loc.rec.stored_len;
@@ -321,19 +322,19 @@ settle_chunk(void *arg, const struct plan_place *places, size_t n,
 }
 
 enum err
-plan_weigh(struct plan *plan, struct live *live, struct error *err)
+prune_plan_weigh(struct plan *plan, struct live *live, struct error *err)
 {
 	struct weighing w = { plan, live };
 	enum err rc;
 
 	live_rewind(live);
-	rc = plan_each_chunk(plan, weigh_chunk, &w, err);
+	rc = prune_plan_each_chunk(plan, weigh_chunk, &w, err);
 	if (rc == ERR_OK)
 		rc = live_end(live, &plan->missed, err);
 	if (rc != ERR_OK || !plan->has_copies)
 		return rc;
 	live_rewind(live);
-	return plan_each_chunk(plan, settle_chunk, &w, err);
+	return prune_plan_each_chunk(plan, settle_chunk, &w, err);
 }
 
 /* ---- the choice ---- */
@@ -461,7 +462,7 @@ take_small(struct choice *c)
 }
 
 enum err
-plan_choose(struct plan *plan, struct error *err)
+prune_plan_choose(struct plan *plan, struct error *err)
 {
 	struct choice c = { .plan = plan };
 

@@ -200,7 +200,7 @@ expect(const struct rebase *r, const struct index_segments *s,
 	char object[SEGMENT_NAME_MAX];
 
 	for (size_t i = 0; i < r->c->n_counted; i++) {
-		if (index_segments_find(s, &r->c->counted[i]) != NULL)
+		if (prune_segments_find(s, &r->c->counted[i]) != NULL)
 			continue;
 		segment_name(&r->c->counted[i], object);
 		return err_set(err, ERR_CORRUPT,
@@ -246,7 +246,7 @@ prune_rebase(struct pruning *p, uint64_t epoch, const struct condemned *c,
 	enum err rc;
 
 	pruning_phase(p, "writing the index anew");
-	rc = index_segments_read(&s, p, err);
+	rc = prune_segments_read(&s, p, err);
 	if (rc != ERR_OK)
 		return rc;
 	segment_init(&r.seg);
@@ -257,6 +257,6 @@ prune_rebase(struct pruning *p, uint64_t epoch, const struct condemned *c,
 	segment_fini(&r.seg);
 	idset_fini(&r.done);
 	free(r.recs);
-	index_segments_fini(&s);
+	prune_segments_fini(&s);
 	return rc;
 }

@@ -39,7 +39,7 @@ struct reading {
 };
 
 void
-roots_fini(struct roots *r)
+prune_roots_fini(struct roots *r)
 {
 	free(r->v);
 	free(r->counting);
@@ -289,7 +289,7 @@ read_all(struct reading *rd, struct error *err)
 	buf_fini(&rd->sealed);
 	buf_fini(&rd->names);
 	if (rc != ERR_OK) {
-		roots_fini(r);
+		prune_roots_fini(r);
 		return rc;
 	}
 	if (r->n_counting > 0)
@@ -301,7 +301,7 @@ read_all(struct reading *rd, struct error *err)
 }
 
 enum err
-roots_read(struct roots *r, struct pruning *p, struct error *err)
+prune_roots_read(struct roots *r, struct pruning *p, struct error *err)
 {
 	struct reading rd = { .r = r, .p = p };
 
@@ -335,7 +335,7 @@ sweep_marks(struct reading *rd, struct error *err)
 }
 
 enum err
-roots_read_again(struct roots *r, struct pruning *p, uint64_t epoch,
+prune_roots_read_again(struct roots *r, struct pruning *p, uint64_t epoch,
 	const struct condemned *c, struct error *err)
 {
 	struct reading rd = { .r = r, .p = p, .epoch = epoch, .c = c };

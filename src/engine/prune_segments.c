@@ -8,7 +8,7 @@
 enum { SEGMENTS_FIRST = 64 };
 
 void
-index_segments_fini(struct index_segments *s)
+prune_segments_fini(struct index_segments *s)
 {
 	free(s->v);
 	counting_fini(&s->counting);
@@ -46,7 +46,7 @@ cmp_segments(const void *a, const void *b)
 }
 
 enum err
-index_segments_read(struct index_segments *s, struct pruning *p,
+prune_segments_read(struct index_segments *s, struct pruning *p,
 	struct error *err)
 {
 	enum err rc;
@@ -56,7 +56,7 @@ index_segments_read(struct index_segments *s, struct pruning *p,
 	if (rc == ERR_OK)
 		rc = counting_read(p->store, p->keys, &s->counting, err);
 	if (rc != ERR_OK) {
-		index_segments_fini(s);
+		prune_segments_fini(s);
 		return rc;
 	}
 	if (s->n > 0)
@@ -67,7 +67,7 @@ index_segments_read(struct index_segments *s, struct pruning *p,
 }
 
 const struct index_segment *
-index_segments_find(const struct index_segments *s,
+prune_segments_find(const struct index_segments *s,
 	const struct segment_ref *ref)
 {
 	struct index_segment key = { .ref = *ref };

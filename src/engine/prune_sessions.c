@@ -35,7 +35,7 @@ enum {
 };
 
 void
-sessions_fini(struct sessions *s)
+prune_sessions_fini(struct sessions *s)
 {
 	free(s->v);
 	*s = (struct sessions){ NULL, 0 };
@@ -175,7 +175,7 @@ look_at_segments(struct segment_look *look, struct pruning *p,
 }
 
 bool
-sessions_is_stale(const struct pruning *p, const struct session_seen *s)
+prune_sessions_is_stale(const struct pruning *p, const struct session_seen *s)
 {
 	if (!s->opened)
 		return pruning_age(p, &s->started) >= UNREADABLE_SEC;
@@ -187,14 +187,14 @@ any_is_silent(const struct sessions *s, const struct pruning *p)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (s->v[i].opened && !s->v[i].of_prune &&
-			sessions_is_stale(p, &s->v[i]))
+			prune_sessions_is_stale(p, &s->v[i]))
 			return true;
 	return false;
 }
 
 enum err
-sessions_packs(struct sessions *s, struct pruning *p, sessions_pack_fn *fn,
-	void *arg, struct error *err)
+prune_sessions_packs(struct sessions *s, struct pruning *p,
+	sessions_pack_fn *fn, void *arg, struct error *err)
 {
 	struct segment_look look = { s, NULL, fn, arg };
 
@@ -202,7 +202,7 @@ sessions_packs(struct sessions *s, struct pruning *p, sessions_pack_fn *fn,
 }
 
 enum err
-sessions_read(struct sessions *s, struct pruning *p, struct error *err)
+prune_sessions_read(struct sessions *s, struct pruning *p, struct error *err)
 {
 	struct buf sids = BUF_INIT(SIDS_MAX);
 	struct uid sid;
@@ -220,10 +220,10 @@ sessions_read(struct sessions *s, struct pruning *p, struct error *err)
 		rc = read_one(s, p, &sid, err);
 	}
 	if (rc == ERR_OK && any_is_silent(s, p))
-		rc = sessions_packs(s, p, NULL, NULL, err);
+		rc = prune_sessions_packs(s, p, NULL, NULL, err);
 	buf_fini(&sids);
 	if (rc != ERR_OK)
-		sessions_fini(s);
+		prune_sessions_fini(s);
 	return rc;
 }
 
@@ -279,13 +279,14 @@ resolve_one(struct pruning *p, const struct session_seen *s, bool *resolved,
 
 	*resolved = true;
 	if (!s->opened)
-		return sessions_is_stale(p, s) ? ERR_OK : unreadable(s, err);
+		return prune_sessions_is_stale(p, s) ? ERR_OK
+						     : unreadable(s, err);
 	hex_encode(s->ns.b, UID_LEN, ns);
 	session_snapshot_name(object, ns, &s->sid);
 	rc = store_size(p->store, object, &size, err);
 	if (rc != ERR_NOTFOUND)
 		return rc;
-	*resolved = sessions_is_stale(p, s);
+	*resolved = prune_sessions_is_stale(p, s);
 	return *resolved ? fence(p, object, err) : ERR_OK;
 }
 
@@ -295,7 +296,7 @@ resolve_all(struct pruning *p, uint64_t epoch, bool telling, bool *resolved,
 {
 	struct sessions s;
 	bool one;
-	enum err rc = sessions_read(&s, p, err);
+	enum err rc = prune_sessions_read(&s, p, err);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -311,12 +312,12 @@ resolve_all(struct pruning *p, uint64_t epoch, bool telling, bool *resolved,
 			tell(p, &s.v[i]);
 	}
 	*resolved = p->figures->sessions_open == 0;
-	sessions_fini(&s);
+	prune_sessions_fini(&s);
 	return rc;
 }
 
 enum err
-prune_resolve(struct pruning *p, uint64_t epoch, bool *resolved,
+prune_sessions_resolve(struct pruning *p, uint64_t epoch, bool *resolved,
 	struct error *err)
 {
 	double until = mono_sec() + (double)p->conf->wait_sec;

@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "engine/pruning.h"
+#include "repo/mark_object.h"
 #include "repo/pack.h"
 #include "repo/presence.h"
 #include "repo/segment.h"
@@ -38,6 +39,7 @@ struct sweeping {
 	struct condemned c;
 	struct final f;
 	struct buf fences, others; /* names in snapshots/, each with its NUL */
+	struct buf marked; /* struct snapshot_name of each mark */
 	struct buf sealed, plain;
 };
 
@@ -88,7 +90,7 @@ sweep_segments(struct sweeping *s, struct error *err)
 	struct index_segments list;
 	char name[SEGMENT_NAME_MAX];
 	bool gone;
-	enum err rc = index_segments_read(&list, s->p, err);
+	enum err rc = prune_segments_read(&list, s->p, err);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -98,7 +100,7 @@ sweep_segments(struct sweeping *s, struct error *err)
 		segment_name(&list.v[i].ref, name);
 		rc = delete (s, name, &gone, err);
 	}
-	index_segments_fini(&list);
+	prune_segments_fini(&list);
 	return rc;
 }
 
@@ -217,27 +219,44 @@ sweep_doomed(struct sweeping *s, struct error *err)
 	return rc;
 }
 
-/* Marks whose snapshot was deleted by a run that got no further. */
+static enum err
+on_mark(void *arg, const char *name, uint64_t size, struct error *err)
+{
+	struct sweeping *s = arg;
+	struct mark_object o;
+
+	if (!mark_object_parse(&o, name))
+		return ERR_OK;
+	return buf_put(&s->marked, &o.name, sizeof(o.name), err);
+}
+
+/* Marks of all kinds whose snapshot is not there: it was deleted by a run that
+ * got no further, or they came when it had been. */
 static enum err
 sweep_marks(struct sweeping *s, struct error *err)
 {
 	struct pruning *p = s->p;
+	struct snapshot_name snap, last = { { { 0 } }, { { 0 } } };
 	char name[STORE_NAME_MAX + 1];
-	struct marks marks;
 	uint64_t size;
-	enum err rc = marks_read(&marks, p->store, p->keys, NULL, NULL, err);
+	enum err rc = store_list(p->store, "forgotten", on_mark, s, err);
 
-	if (rc != ERR_OK)
-		return rc;
-	for (size_t i = 0; i < marks.n && rc == ERR_OK; i++) {
-		if (!marks.v[i].forgotten)
+	if (rc == ERR_OK)
+		rc = store_list(p->store, "holds", on_mark, s, err);
+	if (rc == ERR_OK && s->marked.len > 0)
+		qsort(s->marked.data, s->marked.len / sizeof(snap),
+			sizeof(snap), cmp_names);
+	for (size_t at = 0; rc == ERR_OK && at < s->marked.len;
+		at += sizeof(snap)) {
+		memcpy(&snap, s->marked.data + at, sizeof(snap));
+		if (epoch_snapshot_cmp(&snap, &last) == 0)
 			continue;
-		object_name(name, &marks.v[i].name);
+		last = snap;
+		object_name(name, &snap);
 		rc = store_size(p->store, name, &size, err);
 		if (rc == ERR_NOTFOUND)
-			rc = remove_marks(s, &marks.v[i].name, err);
+			rc = remove_marks(s, &snap, err);
 	}
-	marks_fini(&marks);
 	return rc;
 }
 
@@ -314,7 +333,7 @@ sweep_sessions(struct sweeping *s, struct error *err)
 	struct sessions list;
 	char name[STORE_NAME_MAX + 1];
 	bool gone;
-	enum err rc = sessions_read(&list, s->p, err);
+	enum err rc = prune_sessions_read(&list, s->p, err);
 
 	if (rc != ERR_OK)
 		return rc;
@@ -322,12 +341,12 @@ sweep_sessions(struct sweeping *s, struct error *err)
 		const struct session_seen *seen = &list.v[i];
 
 		if (seen->opened ? seen->view >= s->epoch
-				 : !sessions_is_stale(s->p, seen))
+				 : !prune_sessions_is_stale(s->p, seen))
 			continue;
 		presence_name(name, &seen->sid);
 		rc = delete (s, name, &gone, err);
 	}
-	sessions_fini(&list);
+	prune_sessions_fini(&list);
 	return rc;
 }
 
@@ -345,9 +364,9 @@ sweep_all(struct sweeping *s, struct error *err)
 	if (rc == ERR_OK)
 		rc = sweep_doomed(s, err);
 	if (rc == ERR_OK)
-		rc = sweep_marks(s, err);
-	if (rc == ERR_OK)
 		rc = sweep_snapshots(s, err);
+	if (rc == ERR_OK)
+		rc = sweep_marks(s, err);
 	return rc == ERR_OK ? sweep_sessions(s, err) : rc;
 }
 
@@ -374,6 +393,7 @@ prune_sweep(struct pruning *p, uint64_t epoch, struct error *err)
 		.epoch = epoch,
 		.fences = BUF_INIT(NAMES_MAX),
 		.others = BUF_INIT(NAMES_MAX),
+		.marked = BUF_INIT(NAMES_MAX),
 		.sealed = BUF_INIT(SNAPSHOT_MAX),
 		.plain = BUF_INIT(SNAPSHOT_MAX) };
 	enum err rc;
@@ -390,6 +410,7 @@ prune_sweep(struct pruning *p, uint64_t epoch, struct error *err)
 	final_fini(&s.f);
 	buf_fini(&s.fences);
 	buf_fini(&s.others);
+	buf_fini(&s.marked);
 	buf_fini(&s.sealed);
 	buf_fini(&s.plain);
 	return rc;

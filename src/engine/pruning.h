@@ -97,34 +97,34 @@ struct plan {
 
 /* The packs that the store lists; before the index is refreshed, so that what
  * it names by then is no orphan. */
-enum err plan_list(struct plan *plan, struct pruning *p,
+enum err prune_plan_list(struct plan *plan, struct pruning *p,
 	struct error *err) MUST_CHECK;
 /* The packs that the index names. */
-enum err plan_name(struct plan *plan, struct error *err) MUST_CHECK;
-void plan_fini(struct plan *plan);
+enum err prune_plan_name(struct plan *plan, struct error *err) MUST_CHECK;
+void prune_plan_fini(struct plan *plan);
 
 /* NULL where there is none. */
-struct plan_pack *plan_find(const struct plan *plan, const struct id *id);
+struct plan_pack *prune_plan_find(const struct plan *plan, const struct id *id);
 
 /* live and dead of every pack. */
-enum err plan_weigh(struct plan *plan, struct live *live,
+enum err prune_plan_weigh(struct plan *plan, struct live *live,
 	struct error *err) MUST_CHECK;
 /* Which packs may go, as they are or after their records were moved. */
-enum err plan_choose(struct plan *plan, struct error *err) MUST_CHECK;
+enum err prune_plan_choose(struct plan *plan, struct error *err) MUST_CHECK;
 
 /* Of the places that hold one live chunk, the one where it lives. */
 struct plan_place {
 	struct location loc;
 	size_t pack; /* in v */
 };
-size_t plan_home(const struct plan *plan, const struct plan_place *places,
+size_t prune_plan_home(const struct plan *plan, const struct plan_place *places,
 	size_t n);
 
 /* Every chunk with all its places, ascending. */
 typedef enum err plan_chunk_fn(void *arg, const struct plan_place *places,
 	size_t n, struct error *err);
-enum err plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn, void *arg,
-	struct error *err) MUST_CHECK;
+enum err prune_plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn,
+	void *arg, struct error *err) MUST_CHECK;
 
 /* ---- prune_move.c ---- */
 
@@ -151,23 +151,24 @@ struct sessions {
 };
 
 /* Those whose objects are there now. */
-enum err sessions_read(struct sessions *s, struct pruning *p,
+enum err prune_sessions_read(struct sessions *s, struct pruning *p,
 	struct error *err) MUST_CHECK;
 /* Each pack that a segment of one of them names. */
 typedef void sessions_pack_fn(void *arg, const struct id *pack);
-enum err sessions_packs(struct sessions *s, struct pruning *p,
+enum err prune_sessions_packs(struct sessions *s, struct pruning *p,
 	sessions_pack_fn *fn, void *arg, struct error *err) MUST_CHECK;
 /* Whether it would not be waited for. */
-bool sessions_is_stale(const struct pruning *p, const struct session_seen *s);
-void sessions_fini(struct sessions *s);
+bool prune_sessions_is_stale(const struct pruning *p,
+	const struct session_seen *s);
+void prune_sessions_fini(struct sessions *s);
 
 /*
  * Whether every session with a view below epoch has ended, has committed, or
  * is fenced; those whose grace is over are fenced.  Those in the way are
  * noted.  ERR_CORRUPT where the object of one cannot be opened.
  */
-enum err prune_resolve(struct pruning *p, uint64_t epoch, bool *resolved,
-	struct error *err) MUST_CHECK;
+enum err prune_sessions_resolve(struct pruning *p, uint64_t epoch,
+	bool *resolved, struct error *err) MUST_CHECK;
 
 /* ---- prune_segments.c ---- */
 
@@ -184,11 +185,11 @@ struct index_segments {
 	size_t n, cap;
 	struct counting counting;
 };
-enum err index_segments_read(struct index_segments *s, struct pruning *p,
+enum err prune_segments_read(struct index_segments *s, struct pruning *p,
 	struct error *err) MUST_CHECK;
-void index_segments_fini(struct index_segments *s);
+void prune_segments_fini(struct index_segments *s);
 /* NULL where there is none. */
-const struct index_segment *index_segments_find(const struct index_segments *s,
+const struct index_segment *prune_segments_find(const struct index_segments *s,
 	const struct segment_ref *ref);
 
 /* ---- prune_roots.c ---- */
@@ -206,12 +207,13 @@ struct roots {
 };
 
 /* The first half: every snapshot but the forgotten ones, which are doomed. */
-enum err roots_read(struct roots *r, struct pruning *p,
+enum err prune_roots_read(struct roots *r, struct pruning *p,
 	struct error *err) MUST_CHECK;
 /* The second, of epoch: sweep what c dooms; in v what c did not know. */
-enum err roots_read_again(struct roots *r, struct pruning *p, uint64_t epoch,
-	const struct condemned *c, struct error *err) MUST_CHECK;
-void roots_fini(struct roots *r);
+enum err prune_roots_read_again(struct roots *r, struct pruning *p,
+	uint64_t epoch, const struct condemned *c,
+	struct error *err) MUST_CHECK;
+void prune_roots_fini(struct roots *r);
 
 /* ---- the halves ---- */
 
@@ -232,7 +234,7 @@ enum err prune_rebase(struct pruning *p, uint64_t epoch,
 	struct error *err) MUST_CHECK;
 
 /* Judge, and create the final list.  ERR_EXISTS likewise. */
-enum err prune_finalize(struct pruning *p, uint64_t epoch,
+enum err prune_final(struct pruning *p, uint64_t epoch,
 	const struct condemned *c, struct error *err) MUST_CHECK;
 
 /* Delete, and create done. */
