@@ -2,7 +2,7 @@
 /*
  * prune_mark: a stack of nodes, and a set of those already met, so that what
  * snapshots share is followed once.  Only the head of a node is read, which
- * takes no content key.
+ * takes no content key; that of every copy, because a copy may lie.
  *
  * Reading waits for the store, so several workers do it; one lock guards the
  * stack and both sets, and is taken once for the reading of a node.
@@ -15,7 +15,7 @@
 #include "engine/pruning.h"
 #include "tree/node.h"
 
-enum { STACK_FIRST = 1024, HEAD_MAX = 2 * CHUNK_MAX };
+enum { STACK_FIRST = 1024 };
 
 struct mark_walk {
 	struct pruning *p;
@@ -33,7 +33,6 @@ struct walker {
 	struct job job;
 	struct mark_walk *w;
 	struct crew *crew;
-	struct buf head;
 };
 
 static enum err
@@ -89,21 +88,23 @@ pop(struct mark_walk *w, struct id *id)
 	return have;
 }
 
-/* A node was read to head, or could not be. */
-static void
-settle(struct mark_walk *w, const struct id *id, const struct buf *head,
-	enum err rc, struct error *why)
+static enum err
+on_head(void *arg, const void *head, size_t len, struct error *err)
 {
-	char hex[ID_HEX + 1];
+	struct mark_walk *w = arg;
+	enum err rc;
 
 	pthread_mutex_lock(&w->lock);
-	if (rc == ERR_OK) {
-		rc = node_each_ref(head->data, head->len, on_ref, w, why);
-		if (rc == ERR_CORRUPT) {
-			hex_encode(id->b, ID_LEN, hex);
-			rc = err_wrap(why, "node %s", hex);
-		}
-	}
+	rc = node_each_ref(head, len, on_ref, w, err);
+	pthread_mutex_unlock(&w->lock);
+	return rc;
+}
+
+/* A node was followed, or could not be. */
+static void
+settle(struct mark_walk *w, enum err rc, const struct error *why)
+{
+	pthread_mutex_lock(&w->lock);
 	if (rc != ERR_OK && w->failure.code == ERR_OK)
 		w->failure = *why;
 	w->n_busy--;
@@ -122,10 +123,9 @@ walker_run(struct job *job, unsigned worker)
 		struct error why = ERROR_INIT;
 		enum err rc;
 
-		buf_clear(&k->head);
-		rc = repo_read_head(k->crew->lanes[worker], &id, &k->head,
+		rc = repo_each_head(k->crew->lanes[worker], &id, on_head, k->w,
 			&why);
-		settle(k->w, &id, &k->head, rc, &why);
+		settle(k->w, rc, &why);
 	}
 }
 
@@ -143,14 +143,11 @@ walk_with_crew(struct mark_walk *w, struct error *err)
 			rc = err_set(err, ERR_NOMEM, "out of memory");
 	}
 	for (unsigned i = 0; rc == ERR_OK && i < crew.n; i++) {
-		team[i] = (struct walker){ { .run = walker_run }, w, &crew,
-			BUF_INIT(HEAD_MAX) };
+		team[i] = (struct walker){ { .run = walker_run }, w, &crew };
 		pool_submit(crew.pool, &team[i].job);
 	}
 	if (rc == ERR_OK)
 		pool_drain(crew.pool);
-	for (unsigned i = 0; team != NULL && i < crew.n; i++)
-		buf_fini(&team[i].head);
 	free(team);
 	crew_fini(&crew);
 	return rc;
@@ -161,12 +158,11 @@ walk_alone(struct mark_walk *w, struct error *err)
 {
 	struct lane *lane = NULL;
 	struct crew crew = { .lanes = &lane, .n = 1 };
-	struct walker k = { { NULL }, w, &crew, BUF_INIT(HEAD_MAX) };
+	struct walker k = { { NULL }, w, &crew };
 	enum err rc = lane_new(&lane, w->p->repo, err);
 
 	if (rc == ERR_OK)
 		walker_run(&k.job, 0);
-	buf_fini(&k.head);
 	lane_free(lane);
 	return rc;
 }

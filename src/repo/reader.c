@@ -12,9 +12,11 @@
  */
 #include "repo/lane.h"
 
+#include <stdlib.h>
+
 #include "repo/pack.h"
 
-enum { PLACES_MAX = 16 };
+enum { PLACES_MAX = 16, COPIES_FIRST = 4, COPIES_MAX = 4096 };
 
 static enum err
 wrap_chunk(const struct id *id, struct error *err)
@@ -277,4 +279,102 @@ repo_read_head(struct lane *lane, const struct id *id, struct buf *out,
 		.out = out };
 
 	return hunt(&h, NULL, err);
+}
+
+struct head_visit {
+	repo_head_fn *fn;
+	void *arg;
+	struct buf head;
+};
+
+/* The copies of a node; any: one of them was read. */
+struct copies {
+	struct location *v;
+	size_t n, cap;
+	bool any;
+};
+
+static enum err
+copies_add(struct copies *c, const struct location *loc, struct error *err)
+{
+	size_t cap = c->cap > 0 ? 2 * c->cap : COPIES_FIRST;
+	struct location *v;
+
+	if (c->n == COPIES_MAX)
+		return err_set(err, ERR_CORRUPT, "has more than %d copies",
+			COPIES_MAX);
+	if (c->n == c->cap) {
+		v = reallocarray(c->v, cap, sizeof(*v));
+		if (v == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+		c->v = v;
+		c->cap = cap;
+	}
+	c->v[c->n++] = *loc;
+	return ERR_OK;
+}
+
+static enum err
+visit_copy(struct lane *lane, const struct location *loc, struct copies *c,
+	struct head_visit *visit, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	enum err rc;
+
+	buf_clear(&visit->head);
+	rc = loc->rec.type == CHUNK_NODE
+		     ? read_head(lane, loc, &visit->head, NULL, &why)
+		     : err_set(&why, ERR_CORRUPT, "is no node");
+	if (rc == ERR_NOTFOUND)
+		return ERR_OK;
+	if (rc != ERR_OK) {
+		*err = why;
+		return rc;
+	}
+	c->any = true;
+	return visit->fn(visit->arg, visit->head.data, visit->head.len, err);
+}
+
+/* Every copy that the index tells of and that was not visited yet. */
+static enum err
+visit_copies(struct lane *lane, struct index *idx, const struct id *id,
+	struct copies *c, struct head_visit *visit, struct error *err)
+{
+	struct location loc;
+	bool found;
+	enum err rc;
+
+	for (;;) {
+		rc = index_find_other(idx, id, c->v, c->n, &loc, &found, err);
+		if (rc != ERR_OK || !found)
+			return rc;
+		rc = copies_add(c, &loc, err);
+		if (rc == ERR_OK)
+			rc = visit_copy(lane, &loc, c, visit, err);
+		if (rc != ERR_OK)
+			return rc;
+	}
+}
+
+enum err
+repo_each_head(struct lane *lane, const struct id *id, repo_head_fn *fn,
+	void *arg, struct error *err)
+{
+	struct head_visit visit = { fn, arg, BUF_INIT(2 * CHUNK_MAX) };
+	struct copies c = { NULL, 0, 0, false };
+	struct index *idx;
+	bool looked = false;
+	enum err rc = repo_index(lane->repo, &idx, err);
+
+	if (rc == ERR_OK)
+		rc = visit_copies(lane, idx, id, &c, &visit, err);
+	if (rc == ERR_OK && !c.any)
+		rc = index_look_again(idx, &looked, err);
+	if (rc == ERR_OK && looked)
+		rc = visit_copies(lane, idx, id, &c, &visit, err);
+	if (rc == ERR_OK && !c.any)
+		rc = err_set(err, ERR_NOTFOUND, "not in the repository");
+	buf_fini(&visit.head);
+	free(c.v);
+	return rc == ERR_OK ? rc : wrap_chunk(id, err);
 }

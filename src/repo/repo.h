@@ -94,6 +94,17 @@ enum err repo_read_node(struct lane *lane, const struct id *id, struct buf *out,
 enum err repo_read_head(struct lane *lane, const struct id *id, struct buf *out,
 	struct error *err) MUST_CHECK;
 
+/*
+ * The references of a node as each of its copies has them: whoever may add to
+ * the repository can add a copy that lies, and without content keys nobody
+ * knows which.  ERR_NOTFOUND where there is none; a copy that is there and
+ * damaged ends it, one whose pack is gone does not.
+ */
+typedef enum err repo_head_fn(void *arg, const void *head, size_t len,
+	struct error *err);
+enum err repo_each_head(struct lane *lane, const struct id *id,
+	repo_head_fn *fn, void *arg, struct error *err) MUST_CHECK;
+
 /* The same, where a location is known already; it is tried first. */
 enum err repo_read_at(struct lane *lane, const struct location *loc,
 	struct buf *out, size_t *head_len, struct error *err) MUST_CHECK;
