@@ -23,6 +23,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
 int __wrap_nanosleep(const struct timespec *nap, struct timespec *left);
 int __wrap_clock_nanosleep(clockid_t clock, int flags,
 	const struct timespec *nap, struct timespec *left);
+unsigned __wrap_sleep(unsigned sec);
 pid_t __wrap_getpid(void);
 
 struct actor *
@@ -77,6 +78,15 @@ __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *nap,
 	struct timespec *left)
 {
 	return __wrap_nanosleep(nap, left);
+}
+
+unsigned
+__wrap_sleep(unsigned sec)
+{
+	const struct timespec nap = { .tv_sec = sec };
+
+	(void)__wrap_nanosleep(&nap, NULL);
+	return 0;
 }
 
 pid_t

@@ -4,6 +4,7 @@
  * comes every request that was still on its way, a year later; then prunes
  * again, after which nothing is left that no snapshot needs.
  */
+#include "repo/marks.h"
 #include "tests/sim/garbage.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/pruner.h"
@@ -13,14 +14,20 @@ enum { ROUNDS = 4 };
 
 static const uint64_t year = 365 * 86400 * 1000000000ull;
 
-static void
-prune(struct sim *s)
+static struct actor
+last(struct sim *s)
 {
-	struct actor a = { .sim = s,
+	return (struct actor){ .sim = s,
 		.kind = ACTOR_PRUNE,
 		.name = "last",
 		.pid = 9,
 		.alone = true };
+}
+
+static void
+prune(struct sim *s)
+{
+	struct actor a = last(s);
 	struct prune_conf conf = { .max_unused = 0 };
 	struct store *st = sim_store_new(&a);
 	struct prune_figures figures;
@@ -38,6 +45,31 @@ prune(struct sim *s)
 	oracle_check(s->oracle);
 }
 
+/* So that the next prune has something to do, whatever else it finds. */
+static void
+forget_one(struct sim *s)
+{
+	const struct sim_snapshot *snap =
+		oracle_draw(s->oracle, &s->dice, snapshot_is_alive);
+	struct actor a = last(s);
+	struct store *st = sim_store_new(&a);
+	struct error err = ERROR_INIT;
+	struct snapshot_name name;
+	struct repo *r;
+	enum err rc;
+
+	if (sim_open(s, st, KEY_MAINTAINER, NULL, &r, &err) != ERR_OK)
+		sim_violation(s, "at the end: %s", err.msg);
+	if (snap != NULL) {
+		name = (struct snapshot_name){ snap->ns, snap->uid };
+		rc = marks_forget(st, repo_keys(r), &name, "last", &err);
+		if (rc != ERR_OK && rc != ERR_USAGE)
+			sim_violation(s, "at the end: %s", err.msg);
+	}
+	repo_close(r);
+	store_close(st);
+}
+
 void
 sim_epilogue(struct sim *s)
 {
@@ -46,6 +78,7 @@ sim_epilogue(struct sim *s)
 		prune(s);
 	while (air_execute(s))
 		oracle_check(s->oracle);
+	forget_one(s);
 	for (unsigned i = 0; i < ROUNDS; i++)
 		prune(s);
 	garbage_check(s);

@@ -53,8 +53,11 @@ struct request {
 struct air {
 	struct request *v;
 	size_t n, cap;
-	/* A ring of names deleted lately. */
-	char ghosts[GHOSTS][NAME_ROOM];
+	/* A ring of what was deleted lately. */
+	struct ghost {
+		char name[NAME_ROOM];
+		uint64_t size;
+	} ghosts[GHOSTS];
 	size_t n_ghosts;
 };
 
@@ -119,6 +122,8 @@ static enum err
 execute(struct sim *s, const struct request *r, struct error *err)
 {
 	struct air *air = s->air;
+	struct error ignored = ERROR_INIT;
+	uint64_t size = 0;
 	enum err rc;
 
 	if (!r->del) {
@@ -127,11 +132,13 @@ execute(struct sim *s, const struct request *r, struct error *err)
 			oracle_saw_put(s->oracle, r->a, r->name);
 		return rc;
 	}
+	(void)!store_size(s->mem, r->name, &size, &ignored);
 	rc = store_del(s->mem, r->name, err);
 	if (rc == ERR_OK) {
-		char *ghost = air->ghosts[air->n_ghosts++ % GHOSTS];
+		struct ghost *ghost = &air->ghosts[air->n_ghosts++ % GHOSTS];
 
-		(void)snprintf(ghost, NAME_ROOM, "%s", r->name);
+		(void)snprintf(ghost->name, NAME_ROOM, "%s", r->name);
+		ghost->size = size;
 	}
 	return rc;
 }
@@ -456,11 +463,11 @@ add_lag(struct sim *s, const char *prefix, struct names *out)
 	if (s->healthy || s->rates.lag == 0)
 		return;
 	for (size_t i = 0; i < GHOSTS && i < air->n_ghosts; i++) {
-		const char *name = air->ghosts[i];
+		const struct ghost *g = &air->ghosts[i];
 
-		if (is_below(name, prefix) && !names_have(out, name) &&
+		if (is_below(g->name, prefix) && !names_have(out, g->name) &&
 			sim_chance(&s->dice, s->rates.lag))
-			names_add(out, name, 100);
+			names_add(out, g->name, g->size);
 	}
 	for (size_t i = 0; i < air->n; i++) {
 		const struct request *r = &air->v[i];

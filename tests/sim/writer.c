@@ -120,7 +120,8 @@ static enum err
 session(struct backup *b, struct error *err)
 {
 	const struct writer_conf conf = { .host = b->a->name,
-		.verify_every = 1000 };
+		.verify_every = 1000,
+		.inline_upload = true };
 	enum err rc = writer_open(&b->w, b->repo, &conf, err);
 
 	b->a->sim->n.sessions++;
