@@ -7,6 +7,7 @@
  */
 #include "repo/nodefile.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -126,6 +127,7 @@ add_rec(struct nodefile *f, const struct nodefile_rec *rec)
 {
 	uint32_t *slot = slot_of(f, &rec->id);
 
+	assert(f->recs != NULL && f->n < f->room);
 	f->recs[f->n] = *rec;
 	*slot = ++f->n;
 }

@@ -361,12 +361,12 @@ test_as_an_admin_does(void **state)
 		some_files(&w.f, &p, 1500, 2000);
 		some_files(&w.f, &p, 10, 4 << 20);
 		before = as_writer(&w);
-		for (unsigned round = 0; round < 4; round++) {
+		for (size_t round = 0; round < 4; round++) {
 			if (round % 2 == 0)
 				change_some(&w.f, &p);
 			else
 				w.f.files[round * 100]->time.sec++;
-			some_files(&w.f, &p, round * 10, 3000);
+			some_files(&w.f, &p, (unsigned)round * 10, 3000);
 			b = as_writer(&w);
 			a = as_admin(&w, &before);
 			same_root(&a, &b);

@@ -110,7 +110,7 @@ static bool
 has(struct world *w, struct nodecache *nc, size_t i)
 {
 	const struct node_bytes *n = &w->node[i];
-	struct buf b = BUF_INIT(2 * LEN_MAX);
+	struct buf b = BUF_INIT((size_t)2 * LEN_MAX);
 	size_t head_len = 0;
 	enum err rc = nodecache_get(nc, &w->id[i], &b, &head_len, &err);
 
@@ -404,7 +404,7 @@ static void
 test_damaged_in_use(void **state)
 {
 	struct world *w = *state;
-	struct buf b = BUF_INIT(2 * LEN_MAX);
+	struct buf b = BUF_INIT((size_t)2 * LEN_MAX);
 	struct nodecache *nc;
 	size_t head_len;
 	unsigned failed = 0;
@@ -434,7 +434,7 @@ static void
 test_another_name(void **state)
 {
 	struct world *w = *state;
-	struct buf b = BUF_INIT(2 * LEN_MAX);
+	struct buf b = BUF_INIT((size_t)2 * LEN_MAX);
 	struct nodecache *nc = open_of(w, "a", 0);
 	size_t head_len;
 
