@@ -97,6 +97,37 @@ check_conf_fill(struct check_conf *conf, const struct cli *c, struct error *err)
 	return number_flag(c, "workers", WORKERS_MAX, &conf->workers, err);
 }
 
+/* Nothing of this is damage. */
+static void
+print_leftovers(const struct check_result *r)
+{
+	char since[40];
+
+	if (r->packs_condemned > 0) {
+		when_local(&r->condemned_since, since);
+		(void)printf("%llu packs are condemned since %s, and go when "
+			     "that prune goes on\n",
+			(unsigned long long)r->packs_condemned, since);
+	}
+	if (r->packs_unlisted > 0)
+		(void)printf("%llu packs are in no index: of backups at work, "
+			     "or left by interrupted ones; prune removes "
+			     "those\n",
+			(unsigned long long)r->packs_unlisted);
+	if (r->sessions > 0)
+		(void)printf("%llu backups are at work, or were interrupted\n",
+			(unsigned long long)r->sessions);
+	if (r->fences > 0)
+		(void)printf("%llu backups were ended by a prune because they "
+			     "gave no sign of life\n",
+			(unsigned long long)r->fences);
+	if (r->snapshots_void > 0 || r->segments_void > 0)
+		(void)printf("%llu snapshots and %llu index segments came too "
+			     "late to count; prune removes them\n",
+			(unsigned long long)r->snapshots_void,
+			(unsigned long long)r->segments_void);
+}
+
 static void
 print_check(const struct cli *c, const struct check_result *r)
 {
@@ -110,6 +141,13 @@ print_check(const struct cli *c, const struct check_result *r)
 		jsonl_uint(j, "references", r->references);
 		jsonl_uint(j, "packs", r->packs);
 		jsonl_uint(j, "packs_unlisted", r->packs_unlisted);
+		jsonl_uint(j, "packs_condemned", r->packs_condemned);
+		jsonl_uint(j, "snapshots_forgotten", r->snapshots_forgotten);
+		jsonl_uint(j, "snapshots_void", r->snapshots_void);
+		jsonl_uint(j, "segments_void", r->segments_void);
+		jsonl_uint(j, "fences", r->fences);
+		jsonl_uint(j, "sessions", r->sessions);
+		jsonl_bool(j, "pruned_meanwhile", r->pruned_meanwhile);
 		jsonl_uint(j, "packs_read", r->packs_read);
 		jsonl_uint(j, "bytes_read", r->bytes_read);
 		jsonl_uint(j, "errors", r->errors);
@@ -124,10 +162,7 @@ print_check(const struct cli *c, const struct check_result *r)
 			(unsigned long long)r->nodes,
 			(unsigned long long)r->packs,
 			(unsigned long long)r->packs_read, bytes);
-		if (r->packs_unlisted > 0)
-			(void)printf("%llu packs are in no index: left by "
-				     "interrupted runs, harmless\n",
-				(unsigned long long)r->packs_unlisted);
+		print_leftovers(r);
 	}
 	if (r->errors == 0)
 		(void)printf("no errors were found\n");
@@ -145,7 +180,10 @@ run_check(struct cli *c, struct error *err)
 
 	rc = check_conf_fill(&conf, c, err);
 	if (rc == ERR_OK)
-		rc = access_open_for(&access, c, RIGHT_READ, err);
+		rc = access_open(&access, c, err);
+	if (rc == ERR_OK && !keyset_may(repo_keys(access.repo), RIGHT_READ))
+		rc = keyset_need(repo_keys(access.repo), RIGHT_MAINTAIN,
+			"check", err);
 	if (rc == ERR_OK)
 		rc = show_begin(&show, c, "check", &report, err);
 	if (rc == ERR_OK)
@@ -155,6 +193,10 @@ run_check(struct cli *c, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	print_check(c, &result);
+	if (result.errors > 0 && result.pruned_meanwhile)
+		cli_warn(c,
+			"a prune went on meanwhile, so what is missing may be "
+			"no damage: check again");
 	if (result.errors > 0)
 		return err_set(err, ERR_CORRUPT, "%llu errors were found",
 			(unsigned long long)result.errors);

@@ -2,7 +2,8 @@
 /*
  * check_packs: the segments are read one after the other; each pack that one
  * names is a job for the crew.  A pack that several segments name is checked
- * once.
+ * once.  Segments that do not count are passed over; those that the last prune
+ * named have to be there.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,11 +12,15 @@
 #include "base/secret.h"
 #include "engine/checking.h"
 #include "engine/idset.h"
+#include "repo/epoch.h"
 #include "repo/segment.h"
 
 struct scan {
 	struct checking *c;
 	struct idset listed; /* packs that a segment names */
+	struct segment_ref *refs; /* the segments in the store */
+	size_t n_refs, cap_refs;
+	struct counting counting;
 	bool wanted; /* the pack at hand has not been checked */
 	struct pack_info pack;
 	struct record *recs;
@@ -151,12 +156,69 @@ static enum err
 on_segment(void *arg, const char *name, uint64_t size, struct error *err)
 {
 	struct scan *s = arg;
+	size_t cap = s->cap_refs > 0 ? 2 * s->cap_refs : 64;
+	struct segment_ref ref, *v;
+
+	if (!segment_name_parse(name, &ref))
+		return ERR_OK;
+	if (s->n_refs == s->cap_refs) {
+		v = reallocarray(s->refs, cap, sizeof(*v));
+		if (v == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+		s->refs = v;
+		s->cap_refs = cap;
+	}
+	s->refs[s->n_refs++] = ref;
+	return ERR_OK;
+}
+
+static int
+cmp_refs(const void *a, const void *b)
+{
+	return segment_cmp(a, b);
+}
+
+static void
+find_missing(struct scan *s)
+{
+	const struct final *f = &s->counting.final;
+	char name[SEGMENT_NAME_MAX];
+	struct error why = ERROR_INIT;
+
+	for (size_t i = 0; i < f->n_segments; i++) {
+		if (s->n_refs > 0 &&
+			bsearch(&f->segments[i], s->refs, s->n_refs,
+				sizeof(*s->refs), cmp_refs) != NULL)
+			continue;
+		segment_name(&f->segments[i], name);
+		if (err_set(&why, ERR_CORRUPT, "%s is missing", name) != ERR_OK)
+			checking_found(s->c, &why);
+	}
+}
+
+static enum err
+check_segments(struct scan *s, struct error *err)
+{
 	struct segment_visitor v = { .pack = on_pack,
 		.record = on_record,
 		.arg = s };
-	enum err rc = load(s, name, &v, err);
+	char name[SEGMENT_NAME_MAX];
+	enum err rc = ERR_OK;
 
-	return rc == ERR_OK ? end_pack(s, err) : rc;
+	if (s->n_refs > 0)
+		qsort(s->refs, s->n_refs, sizeof(*s->refs), cmp_refs);
+	find_missing(s);
+	for (size_t i = 0; i < s->n_refs && rc == ERR_OK; i++) {
+		if (!counting_segment(&s->counting, &s->refs[i])) {
+			s->c->result->segments_void++;
+			continue;
+		}
+		segment_name(&s->refs[i], name);
+		rc = load(s, name, &v, err);
+		if (rc == ERR_OK)
+			rc = end_pack(s, err);
+	}
+	return rc;
 }
 
 static enum err
@@ -181,10 +243,16 @@ check_packs(struct checking *c, struct error *err)
 	enum err rc;
 
 	rc = store_list(st, "index", on_segment, &s, err);
+	if (rc == ERR_OK)
+		rc = counting_read(st, repo_keys(c->repo), &s.counting, err);
+	if (rc == ERR_OK)
+		rc = check_segments(&s, err);
 	pool_drain(c->crew.pool);
 	if (rc == ERR_OK)
 		rc = store_list(st, "packs", on_pack_object, &s, err);
 	idset_fini(&s.listed);
+	counting_fini(&s.counting);
+	free(s.refs);
 	free(s.recs);
 	return rc;
 }

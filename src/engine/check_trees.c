@@ -156,7 +156,16 @@ read_node(struct walker *k, struct lane *lane, const struct id *id,
 	if (!found || loc.rec.type != CHUNK_NODE)
 		return err_set(err, ERR_CORRUPT, "is missing");
 	buf_clear(&k->bytes);
-	return repo_read_at(lane, &loc, &k->bytes, head_len, err);
+	if (!k->w->c->reads_content) {
+		rc = repo_read_head(lane, id, &k->bytes, err);
+		*head_len = k->bytes.len;
+		return rc;
+	}
+	rc = repo_read_at(lane, &loc, &k->bytes, head_len, err);
+	/* A prune may have moved it, or deleted this copy. */
+	if (rc == ERR_NOTFOUND)
+		rc = repo_read_node(lane, id, &k->bytes, head_len, err);
+	return rc;
 }
 
 static enum err
@@ -182,6 +191,8 @@ check_node(struct walker *k, struct lane *lane, const struct id *id,
 	enum err rc;
 
 	rc = read_node(k, lane, id, &head_len, err);
+	if (rc == ERR_OK && !k->w->c->reads_content)
+		return check_refs(k, head_len, err);
 	if (rc == ERR_OK)
 		rc = node_decode(&n, k->bytes.data, k->bytes.len, head_len,
 			err);
@@ -234,6 +245,7 @@ on_snapshot(void *arg, const struct snapshot_ref *ref, struct error *err)
 	enum err rc = ERR_OK;
 
 	w->c->result->snapshots++;
+	w->c->result->snapshots_forgotten += ref->forgotten;
 	snapshot_init(&s);
 	if (snapshot_decode(&s, ref->data, ref->len, &why) == ERR_OK) {
 		rc = push(w, &s.root, err);
@@ -320,7 +332,8 @@ check_trees(struct checking *c, struct error *err)
 
 	/* In this order: a snapshot that is there refers to what is in a
 	 * segment by then. */
-	rc = repo_each_snapshot(c->repo, on_snapshot, on_bad_snapshot, &w, err);
+	rc = repo_each_snapshot_of(c->repo, SNAPSHOTS_FORGOTTEN, on_snapshot,
+		on_bad_snapshot, &w, err);
 	if (rc == ERR_OK)
 		rc = open_index(&w, &own, err);
 	if (rc == ERR_OK)

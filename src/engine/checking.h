@@ -15,6 +15,7 @@ struct checking {
 	struct check_result *result;
 	struct crew crew;
 	pthread_mutex_t lock; /* of result and of report->problem */
+	bool reads_content; /* the key does */
 };
 
 /* Count and report; name says what is wrong ("pack 3f9c...").  Any thread. */
@@ -25,5 +26,8 @@ enum err check_packs(struct checking *c, struct error *err) MUST_CHECK;
 
 /* All snapshots and every tree below them. */
 enum err check_trees(struct checking *c, struct error *err) MUST_CHECK;
+
+/* What a prune is about, and what it has left. */
+enum err check_leftovers(struct checking *c, struct error *err) MUST_CHECK;
 
 #endif /* ENGINE_CHECKING_H */
