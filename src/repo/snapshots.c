@@ -2,19 +2,29 @@
 /*
  * snapshots: every snapshot object, opened.
  *
- * The names are listed first, then it is read what counts and what is
- * forgotten, and the objects last: a snapshot that is committed meanwhile is
- * not seen, one that is removed meanwhile is passed over, and so is one that a
- * late request brings back, as it is void by a final that was there before.
+ * The names are listed first, then batches of objects are read, and only then
+ * what counts: a late request may have put a snapshot where a fence was when
+ * the names were listed, and the final that makes it void was there before.
+ * A snapshot that is committed meanwhile is not seen, and one that is removed
+ * meanwhile is passed over.
+ *
+ * Memory: the names, and the records of a batch.
  */
 #include "repo/repo.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "repo/marks.h"
 #include "repo/snapshot_object.h"
 
-enum { NAMES_MAX = 1 << 30 };
+enum { NAMES_MAX = 1 << 30, BATCH = 256, BATCH_BYTES = 16 << 20 };
+
+struct loaded {
+	struct snapshot_name name;
+	uint64_t view;
+	size_t off, len; /* in records */
+};
 
 struct walk {
 	struct repo *repo;
@@ -22,10 +32,14 @@ struct walk {
 	repo_snapshot_fn *fn;
 	repo_snapshot_bad_fn *bad;
 	void *arg;
-	struct counting counting;
 	struct marks marks;
+	struct counting counting;
+	bool has_counting;
 	struct buf names; /* each with its NUL */
 	struct buf sealed, plain;
+	struct loaded batch[BATCH];
+	size_t n;
+	struct buf records;
 };
 
 static enum err
@@ -36,49 +50,75 @@ collect(void *arg, const char *name, uint64_t size, struct error *err)
 	return buf_put(&w->names, name, strlen(name) + 1, err);
 }
 
-/* *there false where it is gone, or a fence. */
+/* What is gone, or a fence, is not loaded. */
 static enum err
-load(struct walk *w, const char *name, struct snapshot_opened *opened,
-	bool *there, struct error *err)
+load(struct walk *w, const char *name, struct error *err)
 {
+	struct loaded *l = &w->batch[w->n];
+	struct snapshot_opened opened;
 	enum err rc;
 
-	*there = true;
+	if (!snapshot_object_parse(name, &l->name))
+		return err_set(err, ERR_CORRUPT,
+			"%.200s: no snapshot has such a name", name);
 	buf_clear(&w->sealed);
 	rc = store_get_all(repo_store(w->repo), name, SNAPSHOT_MAX, &w->sealed,
 		err);
-	if (rc == ERR_NOTFOUND) {
-		*there = false;
+	if (rc == ERR_NOTFOUND)
 		return ERR_OK;
-	}
-	if (rc != ERR_OK)
+	if (rc != ERR_OK ||
+		snapshot_object_is_fence(w->sealed.data, w->sealed.len))
 		return rc;
-	if (snapshot_object_is_fence(w->sealed.data, w->sealed.len)) {
-		*there = false;
-		return ERR_OK;
-	}
-	return snapshot_object_open(opened, &w->plain,
+	rc = snapshot_object_open(&opened, &w->plain,
 		&repo_keys(w->repo)->structure, name, w->sealed.data,
 		w->sealed.len, err);
+	if (rc != ERR_OK)
+		return rc;
+	l->view = opened.view;
+	l->off = w->records.len;
+	l->len = opened.len;
+	rc = buf_put(&w->records, opened.record, opened.len, err);
+	w->n += rc == ERR_OK;
+	return rc;
 }
 
-static void
-describe(const struct walk *w, const struct snapshot_name *snap,
-	const struct snapshot_opened *opened, struct snapshot_ref *ref)
+/* What counts after the batch was read. */
+static enum err
+refresh_counting(struct walk *w, struct error *err)
 {
-	const struct mark *mark = marks_find(&w->marks, snap);
+	struct store *st = repo_store(w->repo);
+	struct epoch_state now = { 0 };
+	enum err rc = ERR_OK;
 
-	*ref = (struct snapshot_ref){
-		.uid = snap->sid,
-		.ns_id = snap->ns,
-		.view = opened->view,
+	if (w->has_counting)
+		rc = epoch_read(st, &now, err);
+	if (rc != ERR_OK ||
+		(w->has_counting && now.final == w->counting.state.final))
+		return rc;
+	counting_fini(&w->counting);
+	w->has_counting = false;
+	rc = counting_read(st, repo_keys(w->repo), &w->counting, err);
+	w->has_counting = rc == ERR_OK;
+	return rc;
+}
+
+static struct snapshot_ref
+describe(const struct walk *w, const struct loaded *l)
+{
+	const struct mark *mark = marks_find(&w->marks, &l->name);
+	struct snapshot_ref ref = {
+		.uid = l->name.sid,
+		.ns_id = l->name.ns,
+		.view = l->view,
 		.forgotten = mark != NULL && mark->forgotten,
 		.held = mark != NULL && mark->held,
-		.void_ = !counting_snapshot(&w->counting, snap, opened->view),
-		.data = opened->record,
-		.len = opened->len,
+		.void_ = !counting_snapshot(&w->counting, &l->name, l->view),
+		.data = w->records.data + l->off,
+		.len = l->len,
 	};
-	hex_encode(snap->ns.b, UID_LEN, ref->ns);
+
+	hex_encode(l->name.ns.b, UID_LEN, ref.ns);
+	return ref;
 }
 
 static bool
@@ -89,31 +129,62 @@ is_asked_for(const struct walk *w, const struct snapshot_ref *ref)
 }
 
 static enum err
+hand_out(struct walk *w, struct error *err)
+{
+	enum err rc = refresh_counting(w, err);
+
+	for (size_t i = 0; i < w->n && rc == ERR_OK; i++) {
+		struct snapshot_ref ref = describe(w, &w->batch[i]);
+
+		if (is_asked_for(w, &ref))
+			rc = w->fn(w->arg, &ref, err);
+	}
+	w->n = 0;
+	buf_clear(&w->records);
+	return rc;
+}
+
+static enum err
 visit(struct walk *w, const char *name, struct error *err)
 {
 	struct error why = ERROR_INIT;
-	struct snapshot_opened opened;
-	struct snapshot_name snap;
-	struct snapshot_ref ref;
-	bool there = true;
-	enum err rc = ERR_OK;
+	enum err rc = load(w, name, &why);
 
-	if (!snapshot_object_parse(name, &snap))
-		rc = err_set(&why, ERR_CORRUPT,
-			"%.200s: no snapshot has such a name", name);
-	if (rc == ERR_OK)
-		rc = load(w, name, &opened, &there, &why);
-	if (rc == ERR_OK && !there)
-		return ERR_OK;
-	if (rc == ERR_OK) {
-		describe(w, &snap, &opened, &ref);
-		return is_asked_for(w, &ref) ? w->fn(w->arg, &ref, err)
-					     : ERR_OK;
-	}
-	if (w->bad != NULL)
-		return w->bad(w->arg, name, &why, err);
-	*err = why;
+	if (rc != ERR_OK && w->bad != NULL)
+		rc = w->bad(w->arg, name, &why, err);
+	else if (rc != ERR_OK)
+		*err = why;
+	if (rc == ERR_OK && (w->n == BATCH || w->records.len >= BATCH_BYTES))
+		rc = hand_out(w, err);
 	return rc;
+}
+
+static void
+walk_free(struct walk *w)
+{
+	marks_fini(&w->marks);
+	counting_fini(&w->counting);
+	buf_fini(&w->records);
+	buf_fini(&w->plain);
+	buf_fini(&w->sealed);
+	buf_fini(&w->names);
+	free(w);
+}
+
+static enum err
+walk_new(struct walk **out, struct repo *r, struct error *err)
+{
+	struct walk *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for snapshots");
+	w->repo = r;
+	w->names = BUF_INIT(NAMES_MAX);
+	w->sealed = BUF_INIT(SNAPSHOT_MAX);
+	w->plain = BUF_INIT(SNAPSHOT_MAX + 1);
+	w->records = BUF_INIT(BATCH_BYTES + SNAPSHOT_MAX);
+	*out = w;
+	return ERR_OK;
 }
 
 enum err
@@ -121,33 +192,28 @@ repo_each_snapshot_of(struct repo *r, unsigned flags, repo_snapshot_fn *fn,
 	repo_snapshot_bad_fn *bad, void *arg, struct error *err)
 {
 	struct store *st = repo_store(r);
-	struct walk w = { .repo = r,
-		.flags = flags,
-		.fn = fn,
-		.bad = bad,
-		.arg = arg,
-		.names = BUF_INIT(NAMES_MAX),
-		.sealed = BUF_INIT(SNAPSHOT_MAX),
-		.plain = BUF_INIT(SNAPSHOT_MAX + 1) };
+	struct walk *w = NULL;
 	size_t at = 0;
-	enum err rc;
+	enum err rc = walk_new(&w, r, err);
 
-	rc = store_list(st, "snapshots", collect, &w, err);
+	if (rc != ERR_OK)
+		return rc;
+	w->flags = flags;
+	w->fn = fn;
+	w->bad = bad;
+	w->arg = arg;
+	rc = store_list(st, "snapshots", collect, w, err);
 	if (rc == ERR_OK)
-		rc = counting_read(st, repo_keys(r), &w.counting, err);
-	if (rc == ERR_OK)
-		rc = marks_read(&w.marks, st, repo_keys(r), NULL, NULL, err);
-	while (rc == ERR_OK && at < w.names.len) {
-		const char *name = (const char *)w.names.data + at;
+		rc = marks_read(&w->marks, st, repo_keys(r), NULL, NULL, err);
+	while (rc == ERR_OK && at < w->names.len) {
+		const char *name = (const char *)w->names.data + at;
 
 		at += strlen(name) + 1;
-		rc = visit(&w, name, err);
+		rc = visit(w, name, err);
 	}
-	marks_fini(&w.marks);
-	counting_fini(&w.counting);
-	buf_fini(&w.plain);
-	buf_fini(&w.sealed);
-	buf_fini(&w.names);
+	if (rc == ERR_OK)
+		rc = hand_out(w, err);
+	walk_free(w);
 	return rc;
 }
 
