@@ -8,6 +8,7 @@
 #include "cli/filter.h"
 #include "cli/jsonl.h"
 #include "cli/policy.h"
+#include "cli/prune_flags.h"
 #include "cli/text.h"
 #include "engine/forget.h"
 
@@ -17,6 +18,8 @@ static const struct flag forget_flags[] = {
 	{ "dry-run", 'n', FLAG_BOOL, NULL, "say what would be forgotten" },
 	{ "force", 0, FLAG_BOOL, NULL,
 		"also the last good one of a group, and damaged ones" },
+	{ "prune", 0, FLAG_BOOL, NULL, "then prune" },
+	PRUNE_FLAGS,
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
 
@@ -34,6 +37,7 @@ struct forgetting {
 	struct forget_conf conf;
 	struct snapshot_filter filter;
 	struct forget_plan plan;
+	struct prune_conf prune;
 	bool *going; /* for each verdict */
 	bool *going_damaged;
 	bool by_name, dry;
@@ -374,11 +378,30 @@ choose_by_name(struct forgetting *f, struct error *err)
 /* ---- the command ---- */
 
 static enum err
+check_prune(const struct forgetting *f, struct error *err)
+{
+	static const struct flag flags[] = { PRUNE_FLAGS };
+	const struct cli *c = f->c;
+
+	if (flag_on(c, "prune") && f->dry)
+		return err_set(err, ERR_USAGE,
+			"--prune: nothing can be told of a prune before the "
+			"snapshots are forgotten");
+	for (size_t i = 0; i < ARRAY_LEN(flags) && !flag_on(c, "prune"); i++)
+		if (flag_text(c, flags[i].name) != NULL)
+			return err_set(err, ERR_USAGE, "--%s goes with --prune",
+				flags[i].name);
+	return ERR_OK;
+}
+
+static enum err
 check_usage(const struct forgetting *f, struct error *err)
 {
 	const struct snapshot_filter *filter = &f->filter;
 	bool empty = retention_is_empty(&f->conf.policy);
 
+	if (check_prune(f, err) != ERR_OK)
+		return err->code;
 	if (f->by_name &&
 		(!empty || f->conf.keep_tags.n > 0 || filter->host != NULL ||
 			filter->tags.n > 0 || filter->sources.n > 0))
@@ -428,9 +451,12 @@ run_forget(struct cli *c, struct error *err)
 	if (rc == ERR_OK)
 		rc = policy_fill(&f.conf, c, err);
 	if (rc == ERR_OK)
+		rc = prune_flags_fill(&f.prune, c, err);
+	if (rc == ERR_OK)
 		rc = check_usage(&f, err);
 	if (rc == ERR_OK)
-		rc = access_open(&f.access, c, err);
+		rc = f.dry ? access_open(&f.access, c, err)
+			   : access_open_for(&f.access, c, RIGHT_MAINTAIN, err);
 	if (rc == ERR_OK)
 		rc = forget_plan(&f.plan, f.access.repo, &f.filter, &f.conf,
 			err);
@@ -441,6 +467,8 @@ run_forget(struct cli *c, struct error *err)
 		rc = carry_out(&f, err);
 		print_sum(&f);
 	}
+	if (rc == ERR_OK && flag_on(c, "prune"))
+		rc = prune_flags_run(c, f.access.repo, &f.prune, err);
 	free(f.going);
 	free(f.going_damaged);
 	forget_plan_fini(&f.plan);

@@ -78,7 +78,7 @@ change_marked(struct cli *c, bool (*fits)(const struct mark *), const char *was,
 	struct snapshot_name name;
 	enum err rc;
 
-	rc = access_open(&a, c, err);
+	rc = access_open_for(&a, c, RIGHT_MAINTAIN, err);
 	if (rc == ERR_OK)
 		rc = marks_read(&marks, a.store, repo_keys(a.repo), NULL, NULL,
 			err);
@@ -143,7 +143,7 @@ run_hold(struct cli *c, struct error *err)
 	if (flag_text(c, "reason") == NULL)
 		return err_set(err, ERR_USAGE,
 			"a hold needs a --reason, for who meets it later");
-	rc = access_open(&a, c, err);
+	rc = access_open_for(&a, c, RIGHT_MAINTAIN, err);
 	for (size_t i = 0; rc == ERR_OK && i < c->n_operands; i++)
 		rc = hold_one(&a, c, c->operands[i], err);
 	access_close(&a);

@@ -257,3 +257,20 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 	fails_with 1 "writer" hold "$id" --reason x
 	cmp "$T/before" <(objects)
 }
+
+@test "--prune removes what was forgotten, and only then" {
+	new_repo
+	for n in 1 2 3; do snap "2026-11-0$n 01:00"; done
+	fails_with 2 "--prune" forget --keep-last 1 --max-unused 0%
+	fails_with 2 "--prune" forget --keep-last 1 --prune -n
+	fails_with 2 "not a size" forget --keep-last 1 --prune --max-repack x
+	[ "$(left | wc -l)" -eq 3 ]
+	coffer forget -q --keep-last 1 --prune --max-unused 0%
+	[ "$(left)" = "$id" ]
+	[ -z "$(left --forgotten)" ]
+	[ "$(find "$T/repo/snapshots" -type f | wc -l)" -eq 1 ]
+	[ -z "$(find "$T/repo" -path '*forgotten/*' -type f)" ]
+	coffer check -q --read-data
+	coffer restore -q "$id:$T/tree" --target "$T/back"
+	cmp "$T/tree/f" "$T/back/f"
+}
