@@ -106,8 +106,8 @@ fill_reasons(const struct forgetting *f, const struct verdict *v, bool going,
 		add_reason(out, f->by_name ? "by name" : "no rule keeps it");
 		return;
 	}
-	if (f->plan.groups[v->group].copied) {
-		add_reason(out, "its time of receipt is lost");
+	if (f->plan.groups[v->group].refused != REFUSED_NOT) {
+		add_reason(out, "its group is refused");
 		return;
 	}
 	for (size_t p = 0; p < PERIODS; p++)
@@ -206,6 +206,15 @@ refuse_group(struct forgetting *f, const struct forget_group *g)
 	const struct snapshot *s = f->plan.v[g->first].snap;
 
 	f->c->incomplete = true;
+	if (g->refused == REFUSED_FUTURE)
+		cli_warn(f->c,
+			"host %s: the store says that it received a snapshot "
+			"in the future, so its clock was wrong or this one's "
+			"is; --time-from record goes by what the snapshots say "
+			"themselves",
+			s->host != NULL ? s->host : "");
+	if (g->refused != REFUSED_COPIED)
+		return;
 	cli_warn(f->c,
 		"host %s: the store received all %zu snapshots within an hour, "
 		"though they were made on different days, so the repository "
@@ -243,7 +252,7 @@ carry_out(struct forgetting *f, struct error *err)
 
 		if (!f->by_name)
 			print_group(f, group);
-		if (!f->by_name && group->copied)
+		if (!f->by_name && group->refused != REFUSED_NOT)
 			refuse_group(f, group);
 		for (size_t i = 0; rc == ERR_OK && i < group->n; i++)
 			rc = carry_out_one(f, group->first + i, err);

@@ -204,6 +204,22 @@ use_record(struct keyed *k)
 		k->v.r.received = k->v.snap->begin;
 }
 
+/* One snapshot of the year 2099 would push out all that lie within a span
+ * before now. */
+static bool
+is_ahead(const struct keyed *newest)
+{
+	return newest->v.r.received.sec > when_now().sec + DAY;
+}
+
+static enum refusal
+refuse(const struct keyed *k, size_t n)
+{
+	if (is_ahead(&k[n - 1]))
+		return REFUSED_FUTURE;
+	return looks_copied(k, n) ? REFUSED_COPIED : REFUSED_NOT;
+}
+
 static enum err
 make_groups(struct planning *p, struct error *err)
 {
@@ -229,8 +245,8 @@ make_groups(struct planning *p, struct error *err)
 			plan->v[end].group = plan->n_groups;
 		}
 		*g = (struct forget_group){ .first = i, .n = end - i };
-		g->copied = !p->conf->time_from_record &&
-			    looks_copied(&p->keyed[i], end - i);
+		if (!p->conf->time_from_record)
+			g->refused = refuse(&p->keyed[i], end - i);
 		plan->n_groups++;
 	}
 	return ERR_OK;
@@ -312,7 +328,7 @@ forget_plan_fini(struct forget_plan *p)
 bool
 forget_goes(const struct forget_plan *p, const struct verdict *v)
 {
-	return !v->r.keep && !p->groups[v->group].copied;
+	return !v->r.keep && p->groups[v->group].refused == REFUSED_NOT;
 }
 
 bool

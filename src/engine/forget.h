@@ -6,8 +6,9 @@
  *
  * Snapshots are grouped, and each group is judged by itself, by the times at
  * which the store received its snapshots.  A repository that was copied file
- * by file has lost these times; a group where this shows is refused, unless
- * the snapshots' own times are asked for.
+ * by file has lost these times, and a store whose clock was wrong has wrong
+ * ones; a group where this shows is refused, unless the snapshots' own times
+ * are asked for.
  */
 #ifndef ENGINE_FORGET_H
 #define ENGINE_FORGET_H
@@ -49,10 +50,17 @@ struct verdict {
 	const struct mark *held; /* or NULL */
 };
 
+/* Why a group is not judged: its times of receipt mean nothing. */
+enum refusal {
+	REFUSED_NOT,
+	REFUSED_COPIED, /* all at once, though made on different days */
+	REFUSED_FUTURE /* one lies ahead of now */
+};
+
 /* Verdicts [first, first + n), ascending by time. */
 struct forget_group {
 	size_t first, n;
-	bool copied; /* refused: its times of receipt mean nothing */
+	enum refusal refused;
 };
 
 /* Snapshots whose record cannot be read; never judged. */

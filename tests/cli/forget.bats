@@ -51,22 +51,22 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "a policy keeps what it says and tells why of each" {
 	new_repo
-	snap "2026-11-01 01:00"
+	snap "2020-11-01 01:00"
 	a=$id
-	snap "2026-11-01 02:00"
+	snap "2020-11-01 02:00"
 	b=$id
-	snap "2026-11-02 01:00"
+	snap "2020-11-02 01:00"
 	c=$id
-	snap "2026-11-03 01:00"
+	snap "2020-11-03 01:00"
 	d=$id
-	snap "2026-11-03 05:00"
+	snap "2020-11-03 05:00"
 	e=$id
 	run -0 coffer forget --keep-daily 2 --keep-weekly 2
-	[[ $output == *"remove  $a  2026-11-01 01:00:00  no rule keeps it"* ]]
-	[[ $output == *"keep    $b  2026-11-01 02:00:00  weekly"* ]]
-	[[ $output == *"keep    $c  2026-11-02 01:00:00  daily"* ]]
-	[[ $output == *"remove  $d  2026-11-03 01:00:00  no rule keeps it"* ]]
-	[[ $output == *"keep    $e  2026-11-03 05:00:00  daily, weekly"* ]]
+	[[ $output == *"remove  $a  2020-11-01 01:00:00  no rule keeps it"* ]]
+	[[ $output == *"keep    $b  2020-11-01 02:00:00  weekly"* ]]
+	[[ $output == *"keep    $c  2020-11-02 01:00:00  daily"* ]]
+	[[ $output == *"remove  $d  2020-11-03 01:00:00  no rule keeps it"* ]]
+	[[ $output == *"keep    $e  2020-11-03 05:00:00  daily, weekly"* ]]
 	[[ $output == *"2 forgotten, 3 kept"* ]]
 	[ "$(left)" = "$(printf '%s\n' "$b" "$c" "$e")" ]
 	[ "$(left --forgotten)" = "$(printf '%s\n' "$a" "$d")" ]
@@ -74,13 +74,13 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 	run -0 coffer forget --keep-daily 2 --keep-weekly 2
 	[[ $output == *"0 forgotten, 3 kept"* ]]
 	run -0 coffer forget --keep-within 1d
-	[[ $output == *"keep    $e  2026-11-03 05:00:00  within"* ]]
+	[[ $output == *"keep    $e  2020-11-03 05:00:00  within"* ]]
 	[ "$(left)" = "$e" ]
 }
 
 @test "a dry run tells the same and writes nothing" {
 	new_repo
-	for n in 1 2 3 4; do snap "2026-11-0$n 01:00"; done
+	for n in 1 2 3 4; do snap "2020-11-0$n 01:00"; done
 	objects >"$T/before"
 	coffer forget --json --keep-last 2 --dry-run >"$T/dry"
 	cmp "$T/before" <(objects)
@@ -97,11 +97,11 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "the last good one of a group stays" {
 	new_repo
-	snap "2026-11-01 01:00"
-	snap "2026-11-02 01:00"
+	snap "2020-11-01 01:00"
+	snap "2020-11-02 01:00"
 	good=$id
-	make_incomplete "2026-11-03 01:00"
-	make_incomplete "2026-11-04 01:00"
+	make_incomplete "2020-11-03 01:00"
+	make_incomplete "2020-11-04 01:00"
 	run -0 coffer forget --keep-last 1
 	[[ $output == *"keep    $good"*"last good one of its group"* ]]
 	[[ $output == *"keep    $id"*"  last"* ]]
@@ -112,9 +112,9 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "forgotten by name: the last good one only with --force" {
 	new_repo
-	snap "2026-11-01 01:00"
+	snap "2020-11-01 01:00"
 	a=$id
-	snap "2026-11-02 01:00"
+	snap "2020-11-02 01:00"
 	b=$id
 	objects >"$T/before"
 	fails_with 2 "last good one of its group" forget "$a" "$b"
@@ -137,8 +137,8 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "no policy, or an empty one, deletes nothing" {
 	new_repo
-	snap "2026-11-01 01:00"
-	snap "2026-11-02 01:00"
+	snap "2020-11-01 01:00"
+	snap "2020-11-02 01:00"
 	fails_with 2 "what to forget is not said" forget
 	fails_with 2 "what to forget is not said" forget --keep-daily 0
 	fails_with 2 "--keep-tag" forget --keep-tag x
@@ -151,9 +151,9 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "a held snapshot stays, by policy and by name, until it is released" {
 	new_repo
-	snap "2026-11-01 01:00"
+	snap "2020-11-01 01:00"
 	a=$id
-	snap "2026-11-02 01:00"
+	snap "2020-11-02 01:00"
 	fails_with 2 "--reason" hold "$a"
 	coffer hold -q "$a" --reason "audit of 2026"
 	run -0 coffer snapshots
@@ -171,13 +171,13 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "clocks of clients push nobody out" {
 	new_repo
-	snap "2026-11-01 01:00" --time "2099-01-01"
+	snap "2020-11-01 01:00" --time "2099-01-01"
 	a=$id
-	snap "2026-11-02 01:00"
+	snap "2020-11-02 01:00"
 	b=$id
-	snap "2026-11-03 01:00" --time "1970-01-02"
+	snap "2020-11-03 01:00" --time "1970-01-02"
 	c=$id
-	snap "2026-11-04 01:00" --time "2099-01-01"
+	snap "2020-11-04 01:00" --time "2099-01-01"
 	d=$id
 	coffer forget --json --keep-daily 2 >"$T/out"
 	[ "$(those keep <"$T/out")" = "$(printf '%s\n' "$c" "$d")" ]
@@ -187,7 +187,7 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 @test "where the times of receipt are lost, nothing goes by them" {
 	new_repo
 	now=$(date "+%F %T")
-	for n in 1 2 3; do snap "$now" --time "2026-10-0$n 01:00"; done
+	for n in 1 2 3; do snap "$now" --time "2020-10-0$n 01:00"; done
 	objects >"$T/before"
 	fails_with 3 "--time-from record" forget --keep-last 1
 	cmp "$T/before" <(objects)
@@ -196,15 +196,27 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 	[ "$(those keep <"$T/out" | wc -l)" -eq 2 ]
 	[ "$(left | tail -n 1)" = "$id" ]
 	coffer snapshots --json | jq -r .time >"$T/times"
-	[[ $(head -n 1 "$T/times") == 2026-10-03* ]]
+	[[ $(head -n 1 "$T/times") == 2020-10-03* ]]
+}
+
+@test "a store whose clock was wrong pushes nobody out" {
+	new_repo
+	snap "2020-11-01 01:00"
+	snap "2020-11-02 01:00"
+	snap "2099-01-01 01:00" --time "2020-11-03 01:00"
+	objects >"$T/before"
+	fails_with 3 "in the future" forget --keep-within 30d
+	cmp "$T/before" <(objects)
+	run -0 coffer forget --keep-within 30d --time-from record
+	[[ $output == *"0 forgotten, 3 kept"* ]]
 }
 
 @test "groups: identity, host and paths; or as told" {
 	new_repo
-	snap "2026-11-01 01:00" --host one --tag x
-	snap "2026-11-02 01:00" --host one
-	snap "2026-11-03 01:00" --host two
-	snap "2026-11-04 01:00" --host two --tag x
+	snap "2020-11-01 01:00" --host one --tag x
+	snap "2020-11-02 01:00" --host one
+	snap "2020-11-03 01:00" --host two
+	snap "2020-11-04 01:00" --host two --tag x
 	kept() { coffer forget --json -n --keep-last 1 "$@" | those keep | wc -l; }
 	[ "$(kept)" -eq 2 ]
 	[ "$(kept --group-by "")" -eq 1 ]
@@ -219,16 +231,16 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 	printf other >"$T/other"
 	coffer key add -q --role writer --new-password-file "$T/other" \
 		--kdf-memory 8K --kdf-passes 1
-	COFFER_PASSWORD=other snap "2026-11-05 01:00" --host two
+	COFFER_PASSWORD=other snap "2020-11-05 01:00" --host two
 	[ "$(kept)" -eq 3 ]
 	[ "$(kept --group-by host)" -eq 2 ]
 }
 
 @test "a damaged record is named and never goes by policy" {
 	new_repo
-	snap "2026-11-01 01:00"
+	snap "2020-11-01 01:00"
 	bad=$id
-	snap "2026-11-02 01:00"
+	snap "2020-11-02 01:00"
 	path=$(find "$T/repo/snapshots" -name "$bad*")
 	chmod u+w "$path"
 	printf x | dd of="$path" bs=1 seek=100 conv=notrunc status=none
@@ -245,8 +257,8 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "a writer forgets nothing" {
 	new_repo
-	snap "2026-11-01 01:00"
-	snap "2026-11-02 01:00"
+	snap "2020-11-01 01:00"
+	snap "2020-11-02 01:00"
 	printf other >"$T/other"
 	coffer key add -q --role writer --new-password-file "$T/other" \
 		--kdf-memory 8K --kdf-passes 1
@@ -260,7 +272,7 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 
 @test "--prune removes what was forgotten, and only then" {
 	new_repo
-	for n in 1 2 3; do snap "2026-11-0$n 01:00"; done
+	for n in 1 2 3; do snap "2020-11-0$n 01:00"; done
 	fails_with 2 "--prune" forget --keep-last 1 --max-unused 0%
 	fails_with 2 "--prune" forget --keep-last 1 --prune -n
 	fails_with 2 "not a size" forget --keep-last 1 --prune --max-repack x
