@@ -55,8 +55,7 @@ keyid() {
 	only_for "admin reader" diff latest latest
 	only_for "admin reader" restore -q latest --target "$T/back"
 	only_for "admin reader" restore -q --dry-run latest --target "$T/back"
-	only_for "admin reader" check
-	only_for "admin reader" check --read-data
+	only_for "admin reader maintainer" check
 	diff -r --no-dereference --exclude=fifo "$T/tree" "$T/back$T/tree"
 }
 
@@ -79,6 +78,35 @@ keyid() {
 	only_for "admin writer" backup -q --dry-run "$T/tree"
 	only_for "admin writer" backup -q --stdin --name x -- echo hello
 	[ "$(as admin snapshots --json | wc -l)" -eq 4 ]
+	run -0 as reader check --read-data
+}
+
+@test "forgetting and pruning are for admins and maintainers" {
+	mkdir "$T/a"
+	new_repo_of_roles
+	local i role id all="admin reader maintainer writer"
+	for i in 1 2 3 4 5; do
+		as admin backup -q "$T/a"
+	done
+	for role in maintainer admin; do
+		id=$(as admin snapshots --json | head -n 1 |
+			sed 's/.*"id":"\([0-9a-f]*\)".*/\1/')
+		for cmd in "hold --reason why" release forget undelete; do
+			for i in reader writer; do
+				# shellcheck disable=SC2086  # words
+				fails_with 1 "not a $i key" \
+					--key-file "$T/$i" $cmd "$id"
+			done
+			# shellcheck disable=SC2086
+			as "$role" $cmd "$id"
+		done
+		as "$role" forget "$id"
+	done
+	only_for "$all" forget --dry-run --keep-last 1
+	only_for "admin maintainer" forget -q --keep-last 2
+	[ "$(as reader snapshots --json | wc -l)" -eq 2 ]
+	only_for "$all" prune --dry-run
+	only_for "admin maintainer" prune -q
 	run -0 as reader check --read-data
 }
 
