@@ -281,7 +281,7 @@ go(struct beginning *b, bool *begun, struct error *err)
 	foresee(b);
 	if (b->p->conf->dry_run)
 		return ERR_OK;
-	rc = prune_move(&b->plan, b->live, err);
+	rc = prune_move(&b->plan, b->live, &b->c.made, &b->c.n_made, err);
 	b->p->figures->bytes_unused = b->plan.unused;
 	if (rc == ERR_OK)
 		rc = prune_segments_read(&b->segments, b->p, err);

@@ -5,7 +5,8 @@
  * What the snapshots that were known when the list was made need is in packs
  * that it does not name.  So only the others are marked: committed since, or
  * undeleted.  The index, refreshed after they were listed, is walked beside
- * what they need; a chunk that lies in condemned packs only spares one.
+ * what they need; a chunk spares every condemned pack that has it, unless the
+ * prune that made the list copied it out of them.  Other copies may lie.
  *
  * Where it cannot be found out what is needed, or a chunk is nowhere to be
  * found, every pack is spared: that ends the epoch without harm.
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 
 #include "engine/pruning.h"
+
+enum { PLACES_FIRST = 8 };
 
 struct judging {
 	struct pruning *p;
@@ -23,18 +26,20 @@ struct judging {
 	/* the chunk at hand: */
 	bool any;
 	struct id id;
-	bool needed, safe; /* in a pack that stays */
-	size_t first; /* condemned pack that has it */
+	bool needed, safe; /* in a pack that was made for it */
+	size_t *places; /* condemned packs that have it */
+	size_t n, cap;
 };
 
+/* SIZE_MAX where it is none of them. */
 static size_t
-find(const struct condemned *c, const struct id *pack)
+find(const struct id *v, size_t n, const struct id *pack)
 {
-	size_t from = 0, to = c->n_packs;
+	size_t from = 0, to = n;
 
 	while (from < to) {
 		size_t mid = from + (to - from) / 2;
-		int cmp = id_cmp(pack, &c->packs[mid]);
+		int cmp = id_cmp(pack, &v[mid]);
 
 		if (cmp == 0)
 			return mid;
@@ -49,36 +54,61 @@ find(const struct condemned *c, const struct id *pack)
 static void
 end_chunk(struct judging *j)
 {
-	if (!j->any || !j->needed || j->safe)
-		return;
-	j->spared[j->first] = true;
-	j->n_spared++;
+	for (size_t i = 0; i < j->n && !j->safe; i++) {
+		j->n_spared += !j->spared[j->places[i]];
+		j->spared[j->places[i]] = true;
+	}
+	j->n = 0;
+}
+
+static enum err
+add_place(struct judging *j, size_t number, struct error *err)
+{
+	size_t cap = j->cap > 0 ? 2 * j->cap : PLACES_FIRST;
+	size_t *v;
+
+	if (j->n == j->cap) {
+		v = reallocarray(j->places, cap, sizeof(*v));
+		if (v == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+		j->places = v;
+		j->cap = cap;
+	}
+	j->places[j->n++] = number;
+	return ERR_OK;
+}
+
+static enum err
+begin_chunk(struct judging *j, const struct id *id, struct error *err)
+{
+	enum err rc;
+
+	end_chunk(j);
+	j->any = true;
+	j->id = *id;
+	j->safe = false;
+	rc = live_has(j->live, id, &j->needed, err);
+	if (rc == ERR_OK && id->b[1] == 0)
+		rc = pruning_going(j->p, err);
+	return rc;
 }
 
 static enum err
 on_place(void *arg, const struct location *loc, struct error *err)
 {
 	struct judging *j = arg;
+	const struct condemned *c = j->c;
 	size_t number;
 	enum err rc = ERR_OK;
 
-	if (!j->any || !id_eq(&j->id, &loc->rec.id)) {
-		end_chunk(j);
-		j->any = true;
-		j->id = loc->rec.id;
-		j->safe = false;
-		j->first = SIZE_MAX;
-		rc = live_has(j->live, &j->id, &j->needed, err);
-		if (rc == ERR_OK && j->id.b[1] == 0)
-			rc = pruning_going(j->p, err);
-	}
+	if (!j->any || !id_eq(&j->id, &loc->rec.id))
+		rc = begin_chunk(j, &loc->rec.id, err);
 	if (rc != ERR_OK || !j->needed || j->safe)
 		return rc;
-	number = find(j->c, &loc->pack);
-	if (number == SIZE_MAX || j->spared[number])
-		j->safe = true;
-	else if (j->first == SIZE_MAX)
-		j->first = number;
+	number = find(c->packs, c->n_packs, &loc->pack);
+	if (number != SIZE_MAX)
+		return add_place(j, number, err);
+	j->safe = find(c->made, c->n_made, &loc->pack) != SIZE_MAX;
 	return ERR_OK;
 }
 
@@ -157,6 +187,7 @@ prune_judge(struct pruning *p, const struct condemned *c,
 	if (rc == ERR_OK)
 		rc = collect(&j, spared, n_spared, err);
 	live_free(j.live);
+	free(j.places);
 	free(j.spared);
 	return rc;
 }

@@ -27,22 +27,11 @@ struct batch {
 };
 
 static enum err
-on_chunk(void *arg, const struct plan_place *places, size_t n,
-	struct error *err)
+add_place(struct batch *b, const struct plan_place *place, struct error *err)
 {
-	struct batch *b = arg;
-	const struct plan_place *place =
-		&places[prune_plan_home(b->plan, places, n)];
 	size_t cap = b->cap > 0 ? 2 * b->cap : BATCH_FIRST;
 	struct plan_place *v;
-	bool has;
-	enum err rc;
 
-	if ((b->plan->v[place->pack].flags & PLAN_BATCH) == 0)
-		return ERR_OK;
-	rc = live_has(b->live, &place->loc.rec.id, &has, err);
-	if (rc != ERR_OK || !has)
-		return rc;
 	if (b->n == b->cap) {
 		v = reallocarray(b->v, cap, sizeof(*v));
 		if (v == NULL)
@@ -52,6 +41,27 @@ on_chunk(void *arg, const struct plan_place *places, size_t n,
 	}
 	b->v[b->n++] = *place;
 	return ERR_OK;
+}
+
+static enum err
+on_chunk(void *arg, const struct plan_place *places, size_t n,
+	struct error *err)
+{
+	struct batch *b = arg;
+	bool has = true, lives;
+	enum err rc = ERR_OK;
+
+	for (size_t i = 0; i < n && rc == ERR_OK && has; i++) {
+		if ((b->plan->v[places[i].pack].flags & PLAN_BATCH) == 0)
+			continue;
+		rc = live_has(b->live, &places[i].loc.rec.id, &has, err);
+		if (rc != ERR_OK || !has)
+			break;
+		rc = prune_plan_lives(b->plan, places, n, i, &lives, err);
+		if (rc == ERR_OK && lives)
+			rc = add_place(b, &places[i], err);
+	}
+	return rc;
 }
 
 static int
@@ -149,7 +159,8 @@ expect(const struct plan *plan)
 }
 
 enum err
-prune_move(struct plan *plan, struct live *live, struct error *err)
+prune_move(struct plan *plan, struct live *live, struct id **made,
+	size_t *n_made, struct error *err)
 {
 	struct batch b = { .plan = plan, .live = live };
 	enum err rc;
@@ -163,8 +174,10 @@ prune_move(struct plan *plan, struct live *live, struct error *err)
 		rc = move_all(&b, err);
 	if (rc == ERR_OK)
 		rc = mover_finish(b.mover, err);
-	if (rc == ERR_OK)
+	if (rc == ERR_OK) {
 		plan->p->figures->bytes_moved += mover_bytes(b.mover);
+		*made = mover_packs(b.mover, n_made);
+	}
 	mover_free(b.mover);
 	free(b.v);
 	return rc;

@@ -2,27 +2,29 @@
 /*
  * prune_plan: the packs, what lives in them, and which of them may go.
  *
- * A chunk that is in several packs lives in one of them, and is dead in the
- * others.  The first walk over the index counts it in all; where there are
- * such chunks, a second walk gives each to the pack that has most to keep, so
- * that others become free.
+ * A live chunk that is in several packs lives in each of them: whoever may add
+ * to the repository can add a copy that lies, and who prunes has no content
+ * keys to tell.  Only of copies that are the same as they are sealed, which a
+ * prune leaves that was killed between moving and condemning, one is enough.
  *
  * Packs where nothing lives go as they are.  Others are worth the more the
  * more is freed for each byte that has to be moved; they are taken in this
  * order until what stays unused is little enough.
  *
- * Nothing here is a matter of safety but this: a pack with PLAN_GONE holds no
- * live chunk that is not also in a pack without it, or was moved.
+ * Nothing here is a matter of safety but this: of a live record in a pack with
+ * PLAN_GONE the same sealed bytes are in a pack without it.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/pruning.h"
+#include "repo/pack.h"
 
 enum {
 	FIRST = 1 << 16,
 	PACKS_FIRST = 256,
 	PLACES_FIRST = 8,
+	COMPARE = 64 << 10,
 	/* So many packs that are smaller than this part of the target are made
 	 * one. */
 	MERGE_MIN = 16,
@@ -174,6 +176,18 @@ prune_plan_name(struct plan *plan, struct error *err)
 
 /* ---- chunks ---- */
 
+static enum err
+pack_get(const struct plan *plan, const struct location *loc, uint32_t at,
+	uint32_t n, struct buf *out, struct error *err)
+{
+	char name[PACK_NAME];
+
+	buf_clear(out);
+	pack_name(name, &loc->pack);
+	return store_get(plan->p->store, name, (uint64_t)loc->off + at, n, out,
+		err);
+}
+
 struct chunk_walk {
 	const struct plan *plan;
 	plan_chunk_fn *fn;
@@ -234,23 +248,65 @@ prune_plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn, void *arg,
 	return rc;
 }
 
-size_t
-prune_plan_home(const struct plan *plan, const struct plan_place *places,
-	size_t n)
+/* Whether two records are the same bytes. */
+static enum err
+same_bytes(const struct plan *plan, const struct location *a,
+	const struct location *b, bool *same, struct error *err)
 {
-	size_t best = 0;
+	struct buf x = BUF_INIT(COMPARE), y = BUF_INIT(COMPARE);
+	const struct record *r = &a->rec, *s = &b->rec;
+	enum err rc = ERR_OK;
 
-	for (size_t i = 1; i < n; i++) {
-		const struct plan_pack *a = &plan->v[places[i].pack];
-		const struct plan_pack *b = &plan->v[places[best].pack];
-		uint32_t a_there = a->flags & PLAN_LISTED;
-		uint32_t b_there = b->flags & PLAN_LISTED;
+	*same = r->type == s->type && r->codec == s->codec &&
+		r->number == s->number && r->stored_len == s->stored_len &&
+		r->plain_len == s->plain_len && r->head_len == s->head_len;
+	for (uint32_t at = 0; at < r->stored_len && *same; at += COMPARE) {
+		uint32_t left = r->stored_len - at;
+		uint32_t n = left < COMPARE ? left : COMPARE;
 
-		if (a_there > b_there ||
-			(a_there == b_there && a->weight > b->weight))
-			best = i;
+		rc = pack_get(plan, a, at, n, &x, err);
+		if (rc == ERR_OK)
+			rc = pack_get(plan, b, at, n, &y, err);
+		*same = rc == ERR_OK && memcmp(x.data, y.data, n) == 0;
+		if (rc != ERR_OK)
+			break;
 	}
-	return best;
+	buf_fini(&x);
+	buf_fini(&y);
+	/* Then each has to be kept. */
+	return rc == ERR_NOTFOUND || rc == ERR_CORRUPT ? ERR_OK : rc;
+}
+
+/* Of two that are the same, the one whose pack has more to keep stays. */
+static bool
+stays_before(const struct plan *plan, const struct plan_place *a,
+	const struct plan_place *b)
+{
+	const struct plan_pack *x = &plan->v[a->pack], *y = &plan->v[b->pack];
+
+	if (x->weight != y->weight)
+		return x->weight > y->weight;
+	if (a->pack != b->pack)
+		return a->pack < b->pack;
+	return a->loc.off < b->loc.off;
+}
+
+enum err
+prune_plan_lives(const struct plan *plan, const struct plan_place *places,
+	size_t n, size_t i, bool *lives, struct error *err)
+{
+	enum err rc = ERR_OK;
+	bool same;
+
+	*lives = true;
+	for (size_t k = 0; k < n && *lives && rc == ERR_OK; k++) {
+		if (k == i || !stays_before(plan, &places[k], &places[i]))
+			continue;
+		rc = same_bytes(plan, &places[k].loc, &places[i].loc, &same,
+			err);
+		*lives = !same;
+	}
+	return rc;
 }
 
 struct weighing {
@@ -299,8 +355,7 @@ settle_chunk(void *arg, const struct plan_place *places, size_t n,
 	struct error *err)
 {
 	struct weighing *w = arg;
-	size_t home;
-	bool has;
+	bool has, lives;
 	enum err rc;
 
 	if (n == 1)
@@ -308,12 +363,14 @@ settle_chunk(void *arg, const struct plan_place *places, size_t n,
 	rc = live_has(w->live, &places[0].loc.rec.id, &has, err);
 	if (rc != ERR_OK || !has)
 		return rc;
-	home = prune_plan_home(w->plan, places, n);
 	for (size_t i = 0; i < n; i++) {
 		struct plan_pack *pack = &w->plan->v[places[i].pack];
 		uint32_t len = places[i].loc.rec.stored_len;
 
-		if (i == home)
+		rc = prune_plan_lives(w->plan, places, n, i, &lives, err);
+		if (rc != ERR_OK)
+			return rc;
+		if (lives)
 			count_live(pack, len);
 		else
 			pack->dead = sum(pack->dead, len);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/hash.h"
 #include "engine/idset.h"
 #include "engine/pruning.h"
 #include "repo/segment.h"
@@ -20,7 +21,8 @@
 enum {
 	SMALL = 1 << 20, /* as stored; fewer than two of these are left alone */
 	BASE_RECORDS = 256 << 10,
-	RECS_FIRST = 256
+	RECS_FIRST = 256,
+	SAID_MAX = 16 << 20 /* of one pack */
 };
 
 struct rebase {
@@ -29,7 +31,7 @@ struct rebase {
 	const struct condemned *c;
 	struct final *f;
 	size_t cap; /* of f->segments */
-	struct idset done; /* packs that are in a new segment */
+	struct idset done; /* what is in a new segment, by hash_of */
 	struct segment seg; /* the new one */
 	uint64_t n_records; /* in it */
 	/* of the segment being read: */
@@ -105,15 +107,39 @@ publish(struct rebase *r, struct error *err)
 	return rc;
 }
 
+/* Of what is said of the pack at hand.  Two segments that say different things
+ * are both believed: one of them may lie. */
+static enum err
+hash_of(const struct rebase *r, struct id *out, struct error *err)
+{
+	struct buf b = BUF_INIT(SAID_MAX);
+	enum err rc = buf_put(&b, r->pack.id.b, ID_LEN, err);
+
+	if (rc == ERR_OK)
+		rc = buf_put_varint(&b, r->pack.size, err);
+	for (uint32_t i = 0; i < r->n && rc == ERR_OK; i++)
+		rc = record_put(&b, &r->recs[i], err);
+	hash_plain(out, b.data, b.len);
+	buf_fini(&b);
+	return rc;
+}
+
 /* The records of the pack at hand are complete. */
 static enum err
 end_pack(struct rebase *r, struct error *err)
 {
-	enum err rc = ERR_OK;
+	struct id said;
+	bool is_new;
+	enum err rc;
 
 	if (!r->stays)
 		return ERR_OK;
 	r->stays = false;
+	rc = hash_of(r, &said, err);
+	if (rc == ERR_OK)
+		rc = idset_add(&r->done, &said, &is_new, err);
+	if (rc != ERR_OK || !is_new)
+		return rc;
 	if (r->n_records > 0 && r->n_records + r->n > BASE_RECORDS)
 		rc = publish(r, err);
 	if (rc == ERR_OK)
@@ -132,8 +158,7 @@ on_pack(void *arg, const struct pack_info *pack, struct error *err)
 	r->changes = r->changes || gone;
 	r->n = 0;
 	r->pack = *pack;
-	if (rc == ERR_OK && r->writing && !gone)
-		rc = idset_add(&r->done, &pack->id, &r->stays, err);
+	r->stays = r->writing && !gone;
 	return rc;
 }
 

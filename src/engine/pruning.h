@@ -78,7 +78,7 @@ struct plan_pack {
 	struct id id;
 	uint32_t size; /* of the object; as listed, else as named */
 	uint32_t live, dead; /* bytes of its records, as stored */
-	uint32_t weight; /* live, where copies elsewhere are not counted */
+	uint32_t weight; /* live, with all copies */
 	uint32_t n_live;
 	uint32_t flags;
 };
@@ -112,13 +112,16 @@ enum err prune_plan_weigh(struct plan *plan, struct live *live,
 /* Which packs may go, as they are or after their records were moved. */
 enum err prune_plan_choose(struct plan *plan, struct error *err) MUST_CHECK;
 
-/* Of the places that hold one live chunk, the one where it lives. */
 struct plan_place {
 	struct location loc;
 	size_t pack; /* in v */
 };
-size_t prune_plan_home(const struct plan *plan, const struct plan_place *places,
-	size_t n);
+
+/* Whether the live chunk, which is in these n places, has to be kept in the
+ * i-th: all but where the same bytes are kept in another. */
+enum err prune_plan_lives(const struct plan *plan,
+	const struct plan_place *places, size_t n, size_t i, bool *lives,
+	struct error *err) MUST_CHECK;
 
 /* Every chunk with all its places, ascending. */
 typedef enum err plan_chunk_fn(void *arg, const struct plan_place *places,
@@ -129,9 +132,10 @@ enum err prune_plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn,
 /* ---- prune_move.c ---- */
 
 /* Move what lives in packs with PLAN_MOVE; these get PLAN_GONE, but for those
- * that could not be read, which were reported. */
-enum err prune_move(struct plan *plan, struct live *live,
-	struct error *err) MUST_CHECK;
+ * that could not be read, which were reported.  The packs that were made,
+ * ascending, go to *made; the caller frees. */
+enum err prune_move(struct plan *plan, struct live *live, struct id **made,
+	size_t *n_made, struct error *err) MUST_CHECK;
 
 /* ---- prune_sessions.c ---- */
 

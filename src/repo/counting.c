@@ -13,6 +13,7 @@ void
 condemned_fini(struct condemned *c)
 {
 	free(c->packs);
+	free(c->made);
 	free(c->segments);
 	free(c->counted);
 	free(c->doomed);

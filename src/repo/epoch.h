@@ -51,6 +51,8 @@ struct condemned {
 	struct when time;
 	struct id *packs;
 	size_t n_packs;
+	struct id *made; /* packs with copies of what lived in some of these */
+	size_t n_made;
 	struct segment_ref *segments; /* void ones, to be deleted */
 	size_t n_segments;
 	struct segment_ref *counted; /* all that counted, listed last of all

@@ -197,6 +197,8 @@ epoch_list_put_condemned(struct buf *out, const struct condemned *c,
 	if (rc == ERR_OK)
 		rc = put_list(out, &packs, c->packs, c->n_packs, err);
 	if (rc == ERR_OK)
+		rc = put_list(out, &packs, c->made, c->n_made, err);
+	if (rc == ERR_OK)
 		rc = put_list(out, &segments, c->segments, c->n_segments, err);
 	if (rc == ERR_OK)
 		rc = put_list(out, &segments, c->counted, c->n_counted, err);
@@ -212,7 +214,7 @@ epoch_list_get_condemned(struct condemned *out, const void *data, size_t len,
 	struct error *err)
 {
 	struct condemned c = { .n_packs = 0 };
-	void *at[5] = { NULL };
+	void *at[6] = { NULL };
 	struct rd rd;
 	enum err rc;
 
@@ -220,6 +222,8 @@ epoch_list_get_condemned(struct condemned *out, const void *data, size_t len,
 	get_time(&rd, &c.time);
 	rc = get_list(&rd, &packs, CONDEMNED_PACKS_MAX, &at[0], &c.n_packs,
 		err);
+	if (rc == ERR_OK)
+		rc = get_list(&rd, &packs, UINT64_MAX, &at[5], &c.n_made, err);
 	if (rc == ERR_OK)
 		rc = get_list(&rd, &segments, UINT64_MAX, &at[1], &c.n_segments,
 			err);
@@ -235,6 +239,7 @@ epoch_list_get_condemned(struct condemned *out, const void *data, size_t len,
 	if (rc == ERR_OK && !rd_done(&rd))
 		rc = err_set(err, ERR_CORRUPT, malformed);
 	c.packs = at[0];
+	c.made = at[5];
 	c.segments = at[1];
 	c.counted = at[2];
 	c.doomed = at[3];

@@ -54,6 +54,8 @@ struct mover {
 	uint32_t n_queue;
 	struct buf read;
 	uint64_t stored;
+	struct id *packs; /* made so far */
+	uint32_t n_packs, cap_packs;
 	bool finished;
 };
 
@@ -128,6 +130,7 @@ mover_free(struct mover *m)
 	target_fini(&m->data);
 	target_fini(&m->nodes);
 	buf_fini(&m->read);
+	free(m->packs);
 	free(m->queue);
 	lane_free(m->lane);
 	free(m);
@@ -153,11 +156,29 @@ close_target(struct mover *m, struct target *t, struct error *err)
 	return pack_table_seal(&t->bytes, &conf, err);
 }
 
+/* One more of each, n being there. */
+static enum err
+grow(void **v, uint32_t n, uint32_t *cap, size_t each, struct error *err)
+{
+	uint32_t more = *cap > 0 ? 2 * *cap : RECS_FIRST;
+	void *mem;
+
+	if (n < *cap)
+		return ERR_OK;
+	mem = reallocarray(*v, more, each);
+	if (mem == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	*v = mem;
+	*cap = more;
+	return ERR_OK;
+}
+
 static enum err
 store_target(struct mover *m, struct target *t, struct error *err)
 {
 	struct pack_info info = { .n_records = t->n_recs };
 	char name[PACK_NAME];
+	void *v;
 	enum err rc;
 
 	if (t->n_recs == 0)
@@ -174,29 +195,18 @@ store_target(struct mover *m, struct target *t, struct error *err)
 		rc = index_add(m->index, &info, t->recs, err);
 	if (rc != ERR_OK)
 		return rc;
+	v = m->packs;
+	rc = grow(&v, m->n_packs, &m->cap_packs, sizeof(*m->packs), err);
+	m->packs = v;
+	if (rc != ERR_OK)
+		return rc;
+	m->packs[m->n_packs++] = info.id;
 	m->stored += info.size;
 	buf_clear(&t->bytes);
 	t->n_recs = t->n_foreign = 0;
 	if (index_unpublished(m->index) >= PUBLISH_PACKS)
 		rc = index_publish(m->index, err);
 	return rc;
-}
-
-/* One more of each, n being there. */
-static enum err
-grow(void **v, uint32_t n, uint32_t *cap, size_t each, struct error *err)
-{
-	uint32_t more = *cap > 0 ? 2 * *cap : RECS_FIRST;
-	void *mem;
-
-	if (n < *cap)
-		return ERR_OK;
-	mem = reallocarray(*v, more, each);
-	if (mem == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	*v = mem;
-	*cap = more;
-	return ERR_OK;
 }
 
 /* The number that env has in the table of t.  Those of neighbours are mostly
@@ -378,4 +388,23 @@ uint64_t
 mover_bytes(const struct mover *m)
 {
 	return m->stored;
+}
+
+static int
+cmp_packs(const void *a, const void *b)
+{
+	return id_cmp(a, b);
+}
+
+struct id *
+mover_packs(struct mover *m, size_t *n)
+{
+	struct id *packs = m->packs;
+
+	*n = m->n_packs;
+	if (*n > 0)
+		qsort(packs, *n, sizeof(*packs), cmp_packs);
+	m->packs = NULL;
+	m->n_packs = m->cap_packs = 0;
+	return packs;
 }

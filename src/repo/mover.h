@@ -48,4 +48,8 @@ enum err mover_finish(struct mover *m, struct error *err) MUST_CHECK;
 
 uint64_t mover_bytes(const struct mover *m); /* stored so far */
 
+/* After mover_finish: the packs that were made, ascending; the caller frees
+ * what is returned, which is NULL where there are none. */
+struct id *mover_packs(struct mover *m, size_t *n);
+
 #endif /* REPO_MOVER_H */
