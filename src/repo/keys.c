@@ -21,7 +21,11 @@
 #include "repo/rooted.h"
 #include "repo/rotation.h"
 
-enum { OBJECTS_MAX = 4096, KEYIDS_MAX = OBJECTS_MAX * KEYID_HEX };
+enum {
+	OBJECTS_MAX = 4096,
+	KEYIDS_MAX = OBJECTS_MAX * KEYID_HEX,
+	COST_MAX = 4 * 3 * (64 << 10) /* passes * KiB */
+};
 
 static const char prefix[] = "keys/";
 static const char revoked_context[] = "coffer 1 revoked";
@@ -130,8 +134,8 @@ collect(void *arg, const char *name, uint64_t size, struct error *err)
 	return buf_put(ids, keyid, KEYID_HEX, err);
 }
 
-/* The one that begins with hint goes first. */
-static void
+/* The one that begins with hint goes first; false where there is none. */
+static bool
 prefer(struct buf *ids, const char *hint)
 {
 	size_t len = hint != NULL ? strnlen(hint, KEYID_HEX) : 0;
@@ -143,8 +147,9 @@ prefer(struct buf *ids, const char *hint)
 		memcpy(first, ids->data, KEYID_HEX);
 		memcpy(ids->data, ids->data + i, KEYID_HEX);
 		memcpy(ids->data + i, first, KEYID_HEX);
-		return;
+		return true;
 	}
+	return false;
 }
 
 struct attempt {
@@ -153,10 +158,21 @@ struct attempt {
 	const struct pass *pass;
 	struct keyset *ks;
 	struct buf obj;
+	struct error broken; /* why the first unusable one was that */
+	bool denied; /* a usable one did not open */
 };
 
+/* Whether Argon2id takes much more than by default. */
+static bool
+costly(const struct kdf_cost *cost)
+{
+	return (uint64_t)cost->passes * cost->mem_kib > COST_MAX;
+}
+
+/* *later where it is costly, unless that may be. */
 static enum err
-try_one(struct attempt *a, const char *keyid, struct error *err)
+try_one(struct attempt *a, const char *keyid, bool may_cost, bool *later,
+	struct error *err)
 {
 	struct keyobj k;
 	enum err rc = load(&k, a->st, keyid, &a->obj, err);
@@ -167,39 +183,68 @@ try_one(struct attempt *a, const char *keyid, struct error *err)
 		return err_set(err, ERR_CORRUPT,
 			"%s%s: key of another repository than config tells of",
 			prefix, keyid);
+	*later = !may_cost && costly(&k.cost);
+	if (*later)
+		return err_set(err, ERR_DENIED, "to be tried later");
 	rc = keyobj_open(&k, a->pass, a->ks, err);
 	return rc == ERR_OK ? rc : err_wrap(err, "%s%s", prefix, keyid);
 }
 
-/* One key that cannot be used does not keep the others from being tried. */
-static enum err
-try_all(struct attempt *a, const struct buf *ids, struct error *err)
+/* The ids of costly ones stay in ids; they are tried when may_cost is set. */
+static bool
+try_each(struct attempt *a, struct buf *ids, bool may_cost)
 {
-	struct error broken = ERROR_INIT;
-	bool denied = false;
+	size_t kept = 0;
 
 	for (size_t i = 0; i < ids->len; i += KEYID_HEX) {
 		char keyid[KEYID_HEX + 1] = "";
+		bool later = false;
 		struct error why;
 		enum err rc;
 
 		memcpy(keyid, ids->data + i, KEYID_HEX);
-		rc = try_one(a, keyid, &why);
+		rc = try_one(a, keyid, may_cost, &later, &why);
 		if (rc == ERR_OK)
+			return true;
+		if (later) {
+			memcpy(ids->data + kept, keyid, KEYID_HEX);
+			kept += KEYID_HEX;
+		} else if (rc == ERR_DENIED) {
+			a->denied = true;
+		} else if (a->broken.code == ERR_OK) {
+			a->broken = why;
+		}
+	}
+	ids->len = kept;
+	return false;
+}
+
+/*
+ * One key that cannot be used does not keep the others from being tried.  Nor
+ * does one whose maker wanted every attempt to cost gigabytes and minutes,
+ * which whoever can put objects can be: those come last.
+ */
+static enum err
+try_all(struct attempt *a, struct buf *ids, bool hinted, struct error *err)
+{
+	struct buf first = { .data = ids->data, .len = KEYID_HEX };
+
+	if (hinted) {
+		if (try_each(a, &first, true))
 			return ERR_OK;
-		if (rc == ERR_DENIED)
-			denied = true;
-		else if (broken.code == ERR_OK)
-			broken = why;
+		ids->len -= KEYID_HEX;
+		memmove(ids->data, ids->data + KEYID_HEX, ids->len);
 	}
-	if (!denied) {
-		*err = broken;
-		return broken.code;
+	if (try_each(a, ids, false) || try_each(a, ids, true))
+		return ERR_OK;
+	if (!a->denied) {
+		*err = a->broken;
+		return a->broken.code;
 	}
-	if (broken.code != ERR_OK)
+	if (a->broken.code != ERR_OK)
 		return err_set(err, ERR_DENIED,
 			"wrong passphrase, or that of an unusable key (%.300s)",
-			broken.msg);
+			a->broken.msg);
 	return err_set(err, ERR_DENIED,
 		"wrong passphrase, or its key was removed");
 }
@@ -209,17 +254,19 @@ keys_unlock(struct store *st, const struct uid *repo, const struct pass *pass,
 	const char *hint, struct keyset *ks, struct error *err)
 {
 	struct buf ids = BUF_INIT(KEYIDS_MAX);
-	struct attempt a = { st, repo, pass, ks, BUF_INIT(KEYOBJ_MAX) };
+	struct attempt a = { .st = st,
+		.repo = repo,
+		.pass = pass,
+		.ks = ks,
+		.obj = BUF_INIT(KEYOBJ_MAX) };
 	enum err rc;
 
 	rc = store_list(st, "keys", collect, &ids, err);
 	if (rc == ERR_OK && ids.len == 0)
 		rc = err_set(err, ERR_NOTFOUND,
 			"the repository has no keys: nothing can open it");
-	if (rc == ERR_OK) {
-		prefer(&ids, hint);
-		rc = try_all(&a, &ids, err);
-	}
+	if (rc == ERR_OK)
+		rc = try_all(&a, &ids, prefer(&ids, hint), err);
 	if (rc == ERR_OK) {
 		rc = grants_read(st, ks, err);
 		if (rc != ERR_OK)

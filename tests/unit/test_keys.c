@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "codec/hash.h"
 #include "repo/keyobj.h"
 #include "store/store_fault.h"
 
@@ -153,6 +154,55 @@ test_no_escalation(void **state)
 		store_close(st);
 	}
 	keyset_wipe(&admin);
+}
+
+/* Keys that cost much to try are tried last, whoever made them. */
+static void
+test_costly_ones_last(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct buf obj = BUF_INIT(KEYOBJ_MAX);
+	struct store *st = tool_store();
+	char keyid[KEYID_HEX + 1], mine[KEYID_HEX + 1];
+	char name[STORE_NAME_MAX + 1];
+	struct keyset admin, got;
+	struct pass pass = pass_of("p");
+	struct id h;
+
+	must(keyset_new(&admin, &err), &err);
+	must(add(st, &admin, ROLE_ADMIN, "p", mine, &err), &err);
+	snprintf(name, sizeof(name), "keys/%s", mine);
+	must(store_get_all(st, name, KEYOBJ_MAX, &obj, &err), &err);
+	/* Trying one of them would take hours, or all memory. */
+	for (unsigned i = 0; i < 50; i++) {
+		memcpy(obj.data + 12, &(uint32_t){ 64 }, 4);
+		memcpy(obj.data + 16, &(uint32_t){ UINT32_C(4) << 20 }, 4);
+		obj.data[20]++;
+		hash_plain(&h, obj.data, obj.len);
+		hex_encode(h.b, KEYID_LEN, keyid);
+		snprintf(name, sizeof(name), "keys/%s", keyid);
+		must(store_put(st, name, obj.data, obj.len, &err), &err);
+	}
+	must(unlock(st, "p", &got, &err), &err);
+	assert_string_equal(got.keyid, mine);
+	keyset_wipe(&got);
+	must(keys_unlock(st, &repo, &pass, mine, &got, &err), &err);
+	keyset_wipe(&got);
+
+	/* One that costs more than by default is tried all the same. */
+	must(keys_add(st, &repo, &admin,
+		     &(struct key_new){ .role = ROLE_WRITER,
+			     .pass = pass_of("dear"),
+			     .cost = { 64, 13 << 10 } },
+		     keyid, &err),
+		&err);
+	pass = pass_of("dear");
+	must(keys_unlock(st, &repo, &pass, keyid, &got, &err), &err);
+	assert_string_equal(got.keyid, keyid);
+	keyset_wipe(&got);
+	buf_fini(&obj);
+	keyset_wipe(&admin);
+	store_close(st);
 }
 
 static void
@@ -624,6 +674,7 @@ main(void)
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_hint),
 		cmocka_unit_test(test_no_escalation),
+		cmocka_unit_test(test_costly_ones_last),
 		cmocka_unit_test(test_every_bit),
 		cmocka_unit_test(test_none_and_foreign),
 		cmocka_unit_test(test_remove),
