@@ -36,13 +36,15 @@ leave_out_spared(struct condemned *c, const struct final *f)
 static void
 strip(struct condemned *c, bool open)
 {
+	free(c->made);
 	free(c->segments);
 	free(c->doomed);
 	free(c->known);
+	c->made = NULL;
 	c->segments = NULL;
 	c->doomed = NULL;
 	c->known = NULL;
-	c->n_segments = c->n_doomed = c->n_known = 0;
+	c->n_made = c->n_segments = c->n_doomed = c->n_known = 0;
 	if (open)
 		return;
 	free(c->counted);

@@ -2,10 +2,10 @@
 """Rewrites a repository as another program may, from docs/format.md alone.
 
 All records of a kind are moved into one pack, sealed as they were but for
-the last, and one index segment of level 1 replaces all others.  So the
-program meets what its own packs seldom hold: foreign envelopes, a pack with
-an envelope of its own besides, a replaced segment that is still there and
-names packs that are not.
+the last, and a prune makes one index segment of all others.  So the program
+meets what its own packs seldom hold: foreign envelopes, a pack with an
+envelope of its own besides, and a segment that does not count any more, is
+still there and names packs that are not.
 """
 import os
 
@@ -51,7 +51,7 @@ class Mover:
         self.secret = x25519.X25519PrivateKey.generate()
         self.epk = self.secret.public_key().public_bytes(Encoding.Raw,
                                                          PublicFormat.Raw)
-        self.epoch = max(keys.epochs)
+        self.number = max(keys.data_keys)
         self.foreign = []
         self.records = []
         self.body = b""
@@ -67,7 +67,7 @@ class Mover:
     def reseal(self, pack, r):
         """Take a record, sealed anew, and not compressed."""
         head, plain = pack.open(r)
-        public, _ = self.keys.epochs[self.epoch]
+        public, _ = self.keys.data_keys[self.number]
         peer = x25519.X25519PublicKey.from_public_bytes(public)
         key = derive_key("coffer 1 pack data",
                          self.secret.exchange(peer) + self.epk + public)
@@ -88,7 +88,7 @@ class Mover:
 
     def pack(self):
         header = (b"cofferPK" + b"\1\0" + bytes([self.kind, 0])
-                  + self.epoch.to_bytes(4, "little") + self.epk)
+                  + self.number.to_bytes(4, "little") + self.epk)
         table = varint(len(self.foreign))
         for epoch, epk in self.foreign:
             table += epoch.to_bytes(4, "little") + epk
@@ -122,24 +122,64 @@ def gather(repository, kind):
     return name + varint(len(data)) + encode_records(mover.records)
 
 
-def move_all(repository):
-    """Returns the name of the replaced segment that is still there."""
-    replaced = repository.names("index")
-    told = [gather(repository, kind) for kind in (DATA, NODE)]
-    plain = varint(len(replaced))
-    for name in replaced:
-        _, level, digest = name.split("/")
-        plain += bytes([int(level)]) + bytes.fromhex(digest)
-    plain += varint(len(told)) + b"".join(told)
+def box(keys, magic, context, name, plain):
+    front = magic + b"\1\0" + bytes(6) + os.urandom(32)
+    key = derive_key(context, keys.structure + front[16:])
+    return front + seal(key, 0, front + name.encode(), plain)
 
-    front = b"cofferIX" + b"\1\0" + bytes(6) + os.urandom(32)
-    key = derive_key("coffer 1 box index",
-                     repository.keys.structure + front[16:])
-    segment = front + seal(key, 0, front, plain)
-    put(repository, "index/1/" + blake3(segment).hex(), segment)
-    for name in replaced[1:]:
-        os.unlink(os.path.join(repository.path, name.encode()))
-    for name in repository.pack_lists:
+
+def put_step(repository, maintenance, step, magic, plain):
+    """A step of the prune that comes next."""
+    name = "prune/%d/%s" % (repository.counting.newest + 1, step)
+    signed = b"coffer 1 maintenance\0" + name.encode() + plain
+    put(repository, name,
+        box(repository.keys, magic, "coffer 1 box " + step, name,
+            maintenance.sign(signed) + plain))
+
+
+def encode_segments(names):
+    found = []
+    for name in names:
+        _, epoch, digest = name.split("/")
+        base = epoch.endswith(".base")
+        found.append((int(epoch.removesuffix(".base")), base,
+                      bytes.fromhex(digest)))
+    return varint(len(found)) + b"".join(
+        varint(e) + bytes([b]) + d for e, b, d in sorted(found))
+
+
+def encode_snapshots(names):
+    return varint(len(names)) + b"".join(
+        bytes.fromhex("".join(name.split("/")[1:])) for name in names)
+
+
+def move_all(repository):
+    """Returns the name of the segment that is still there in vain."""
+    before = repository.names("index")
+    packs = sorted(repository.pack_lists)
+    snapshots = [name for name in repository.names("snapshots")]
+    told = [gather(repository, kind) for kind in (DATA, NODE)]
+    plain = bytes(16) + varint(len(told)) + b"".join(told)
+    folder = "index/%d.base" % (repository.counting.newest + 1)
+    segment = box(repository.keys, b"cofferIX", "coffer 1 box index", folder,
+                  plain)
+    name = "%s/%s" % (folder, blake3(segment).hex())
+    put(repository, name, segment)
+
+    time = bytes(2)
+    maintenance = repository.keys.maintenance_secret
+    put_step(repository, maintenance, "condemned", b"cofferPC",
+             time + varint(len(packs)) + bytes.fromhex("".join(packs))
+             + varint(len(told)) + b"".join(sorted(t[:32] for t in told))
+             + encode_segments(before) + encode_segments(before) + varint(0)
+             + encode_snapshots(snapshots))
+    put_step(repository, maintenance, "final", b"cofferPF",
+             time + varint(0) + encode_segments([name])
+             + encode_snapshots(snapshots))
+    for gone in before[1:]:
+        os.unlink(os.path.join(repository.path, gone.encode()))
+    for pack in packs:
         os.unlink(os.path.join(repository.path,
-                               ("packs/%s/%s" % (name[:2], name)).encode()))
-    return replaced[0]
+                               ("packs/%s/%s" % (pack[:2], pack)).encode()))
+    put_step(repository, maintenance, "done", b"cofferPD", time)
+    return before[0]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections 1 to 7 of docs/format.md: objects, keys, packs, index, snapshots.
+"""Sections 1 to 7, 11 and 12 of docs/format.md: objects, keys, packs, index,
+snapshots, and which of them count.
 
 The sections below carry the numbers of that page.
 """
@@ -8,8 +9,8 @@ import os
 import time
 
 import zstandard
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import x25519
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -147,39 +148,103 @@ class Config:
 
 # 4. Keys
 
+def raw_public(secret):
+    return secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def verify(public, text, signed, signature, what):
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(
+            signature, text.encode() + bytes(1) + signed)
+    except InvalidSignature:
+        raise Damage(what + ": signature") from None
+
+
+Header = collections.namedtuple("Header", "role sign box")
+
+
 class Keys:
     """One key set, and what is derived from it."""
 
-    def __init__(self, plain, role):
+    def __init__(self, plain, header):
         self.structure = self.id = None
-        self.epochs = {}
+        self.maintenance = self.maintenance_secret = None
+        self.sign = self.box = self.root = None
+        self.data_keys = {}
         for tag, c in Cursor(plain, "key set").tlv():
             if tag == 1:
                 self.structure = c.take(32)
             elif tag == 2:
                 self.id = c.take(32)
             elif tag == 3:
-                self.add_epoch(c)
+                self.add_data_key(c)
+            elif tag == 7:
+                self.sign = ed25519.Ed25519PrivateKey.from_private_bytes(
+                    c.take(32))
+                self.box = x25519.X25519PrivateKey.from_private_bytes(
+                    c.take(32))
+            elif tag == 8:
+                self.root = c.take(32)
+            elif tag == 9:
+                self.check_half(c, self.root, "root")
+            elif tag == 10:
+                self.maintenance = c.take(32)
+            elif tag == 11:
+                self.maintenance_secret = self.check_half(
+                    c, self.maintenance, "maintenance")
             else:
                 continue
             c.end()
-        demand(self.structure and self.id and self.epochs, "key set: lacks")
-        demand(role in (1, 2), "this key does not open contents")
-        demand(all(s for _, s in self.epochs.values()), "key set: secrets")
+        demand(self.structure and self.id and self.data_keys,
+               "key set: lacks")
+        demand(self.sign and self.root and self.maintenance, "key set: lacks")
+        demand(raw_public(self.sign) == header.sign, "key set: identity")
+        demand(raw_public(self.box) == header.box, "key set: identity")
+        demand(header.role in (1, 2), "this key does not open contents")
+        demand(all(s for _, s in self.data_keys.values()), "key set: secrets")
+        self.ns = blake3(header.sign)[:16].hex()
         self.names = {DATA: derive_key("coffer 1 data id", self.id),
                       NODE: derive_key("coffer 1 node id", self.id)}
 
-    def add_epoch(self, c):
+    @staticmethod
+    def check_half(c, public, what):
+        """The seed of a key whose public half came before."""
+        secret = ed25519.Ed25519PrivateKey.from_private_bytes(c.take(32))
+        demand(raw_public(secret) == public, "key set: %s key" % what)
+        return secret
+
+    def add_data_key(self, c):
         number = c.u32()
         public = c.take(32)
         secret = None
         if c.more():
             secret = x25519.X25519PrivateKey.from_private_bytes(c.take(32))
-            same = secret.public_key().public_bytes(Encoding.Raw,
-                                                    PublicFormat.Raw)
-            demand(same == public, "key set: the halves of an epoch's key")
-        demand(number not in self.epochs, "key set: an epoch twice")
-        self.epochs[number] = public, secret
+            demand(raw_public(secret) == public,
+                   "key set: the halves of a data key")
+        demand(number not in self.data_keys, "key set: a data key twice")
+        self.data_keys[number] = public, secret
+
+    def take_grant(self, name, data, public):
+        """The data key of a rotation, if this grant holds it."""
+        c = Cursor(data, name)
+        number, granted = c.u32(), c.take(32)
+        epk = c.take(32)
+        sealed = c.take(len(data) - c.at - 64)
+        signature = c.rest()
+        try:
+            verify(self.root, "coffer 1 grant", name.encode() + data[:-64],
+                   signature, name)
+        except Damage:
+            return
+        if granted != public:
+            return
+        peer = x25519.X25519PublicKey.from_public_bytes(epk)
+        key = derive_key("coffer 1 grant", self.box.exchange(peer) + epk
+                         + raw_public(self.box))
+        secret = unseal(key, 0, name.encode(), sealed, name)
+        if number not in self.data_keys:
+            self.add_data_key(Cursor(number.to_bytes(4, "little") + granted
+                                     + secret, name))
 
     def name(self, kind, content):
         return keyed(self.names[kind], content)
@@ -192,6 +257,15 @@ class Keys:
         c.take(6)
         key = derive_key(context, self.structure + c.take(32))
         return Cursor(unseal(key, 0, data[:48] + name, c.rest(), what), what)
+
+    def open_signed_box(self, data, magic, context, name):
+        """Section 11: a signed box."""
+        c = self.open_box(data, magic, context, name.encode(), name)
+        signature = c.take(64)
+        signed = c.rest()
+        verify(self.maintenance, "coffer 1 maintenance",
+               name.encode() + signed, signature, name)
+        return Cursor(signed, name)
 
 
 def open_key(data, name, repository, passphrase):
@@ -208,15 +282,22 @@ def open_key(data, name, repository, passphrase):
         return None
     c.take(8)
     length = c.u32()
+    header = Header(role, c.take(32), c.take(32))
+    certificate = c.take(64)
     sealed = c.take(length)
-    c.end()
+    about = c.rest()
     secret = argon2id(passphrase, salt, passes, memory_kib, 32)
     key = derive_key("coffer 1 key wrap", secret)
     try:
-        plain = unseal(key, 0, data[:64], sealed, c.what)
+        plain = unseal(key, 0, data[:192], sealed, c.what)
     except Damage:
         return None
-    return Keys(plain, role)
+    keys = Keys(plain, header)
+    verify(keys.root, "coffer 1 identity", repository + bytes([role])
+           + header.sign + header.box, certificate, c.what)
+    key = derive_key("coffer 1 key about", keys.structure + salt)
+    unseal(key, 0, data[:192], about, c.what + ", about")
+    return keys
 
 
 # 5. Packs
@@ -261,7 +342,8 @@ class Pack:
         self.kind = c.u8()
         demand(self.kind in (DATA, NODE), self.what + ": kind")
         c.u8()
-        # Of each envelope: epoch and epk.  The first is the pack's own.
+        # Of each envelope: number of the data key, and epk.  The first is the
+        # pack's own.
         self.envelopes = [(c.u32(), c.take(32))]
         self.content_keys = {}
         self.read_table()
@@ -287,9 +369,9 @@ class Pack:
 
     def content_key(self, envelope):
         if envelope not in self.content_keys:
-            epoch, epk = self.envelopes[envelope]
-            demand(epoch in self.keys.epochs, self.what + ": epoch")
-            public, secret = self.keys.epochs[epoch]
+            number, epk = self.envelopes[envelope]
+            demand(number in self.keys.data_keys, self.what + ": data key")
+            public, secret = self.keys.data_keys[number]
             peer = x25519.X25519PublicKey.from_public_bytes(epk)
             self.content_keys[envelope] = derive_key(
                 "coffer 1 pack data", secret.exchange(peer) + epk + public)
@@ -318,6 +400,80 @@ class Pack:
         return head, plain
 
 
+# 12. Prunes and what counts
+
+def read_segments(c):
+    """A list of index segments: (epoch, base, id in hexadecimal)."""
+    found = []
+    for _ in range(c.varint()):
+        epoch, base = c.varint(), c.u8()
+        demand(base in (0, 1), c.what + ": base")
+        found.append((epoch, base, c.take(32).hex()))
+    demand(found == sorted(set(found)), c.what + ": order of segments")
+    return found
+
+
+def read_list(c, read):
+    found = [read(c) for _ in range(c.varint())]
+    demand(found == sorted(set(found)), c.what + ": order")
+    return found
+
+
+class Counting:
+    """What the newest final says."""
+
+    def __init__(self, repository):
+        steps = {tuple(name.split("/")[1:]) for name
+                 in repository.names("prune")}
+        finals = [int(e) for e, step in steps if step == "final"]
+        self.newest = max((int(e) for e, _ in steps), default=0)
+        self.final = max(finals, default=0)
+        self.segments = self.snapshots = ()
+        if self.final:
+            self.read(repository)
+        for epoch, step in steps:
+            if step == "condemned":
+                self.check_condemned(repository, epoch)
+
+    def read(self, repository):
+        name = "prune/%d/final" % self.final
+        c = repository.keys.open_signed_box(
+            repository.object(name), b"cofferPF", "coffer 1 box final", name)
+        c.time_ns()
+        read_list(c, lambda c: c.take(32))
+        self.segments = read_segments(c)
+        self.snapshots = read_list(c, lambda c: (c.take(16).hex(),
+                                                 c.take(16).hex()))
+        c.end()
+
+    @staticmethod
+    def check_condemned(repository, epoch):
+        """Opened to prove that it can be."""
+        name = "prune/%s/condemned" % epoch
+        c = repository.keys.open_signed_box(
+            repository.object(name), b"cofferPC", "coffer 1 box condemned",
+            name)
+        c.time_ns()
+        read_list(c, lambda c: c.take(32))
+        read_list(c, lambda c: c.take(32))
+        read_segments(c)
+        read_segments(c)
+        read_list(c, lambda c: (c.take(32), c.varint()))
+        read_list(c, lambda c: c.take(32))
+        c.end()
+
+    def segment(self, name):
+        _, epoch, digest = name.split("/")
+        base = epoch.endswith(".base")
+        epoch = int(epoch.removesuffix(".base"))
+        return ((not base and epoch >= self.final)
+                or (epoch, int(base), digest) in self.segments)
+
+    def snapshot(self, name, view):
+        return view >= self.final or tuple(name.split("/")[1:]) in \
+            self.snapshots
+
+
 # 2. Objects, and 6. Index
 
 class Repository:
@@ -329,6 +485,8 @@ class Repository:
         config = Config(self.object("config"))
         self.keys = self.find_key(config.repository, passphrase)
         config.check(self.keys)
+        self.take_rotations()
+        self.counting = Counting(self)
         self.packs = {}
         self.chunks = {}
         self.places = {}
@@ -357,20 +515,32 @@ class Repository:
                 return keys
         raise Damage("no key of this repository opens with this passphrase")
 
+    def take_rotations(self):
+        """The data keys that were made after this key set."""
+        for rotation in self.names("rotations"):
+            data = self.object(rotation)
+            verify(self.keys.root, "coffer 1 rotation",
+                   rotation.encode() + data[:32], data[32:], rotation)
+            for name in self.names("grants/" + self.keys.ns):
+                self.keys.take_grant(name, self.object(name), data[:32])
+            demand(int(rotation.split("/")[1]) in self.keys.data_keys,
+                   rotation + ": was not granted")
+
     def read_index(self):
-        replaced = set()
-        segments = {}
-        for name in self.names("index"):
-            _, level, digest = name.split("/")
+        names = self.names("index")
+        for epoch, base, digest in self.counting.segments:
+            name = "index/%d%s/%s" % (epoch, ".base" if base else "", digest)
+            demand(name in names, name + ": is missing")
+        for name in filter(self.counting.segment, names):
+            folder, digest = name.rsplit("/", 1)
             data = self.object(name)
             demand(blake3(data).hex() == digest, name + ": name")
             c = self.keys.open_box(data, b"cofferIX", "coffer 1 box index",
-                                   b"", name)
-            for _ in range(c.varint()):
-                replaced.add("index/%d/%s" % (c.u8(), c.take(32).hex()))
-            segments[name] = c
-        for name in segments.keys() - replaced:
-            self.read_segment(segments[name])
+                                   folder.encode(), name)
+            session = c.take(16)
+            demand(not any(session) or not folder.endswith(".base"),
+                   name + ": session")
+            self.read_segment(c)
 
     def read_segment(self, c):
         for _ in range(c.varint()):
@@ -407,10 +577,32 @@ class Repository:
         return self.chunks[kind, digest]
 
     def snapshots(self):
-        """All snapshots, the oldest first."""
+        """All snapshots that count and are not forgotten, the oldest
+        first."""
         found = [Snapshot(self, name) for name in self.names("snapshots")
                  if self.object(name) != b"FENCED"]
-        return sorted(found, key=lambda s: (s.begin, s.id))
+        return sorted((s for s in found if s.counts and not s.forgotten),
+                      key=lambda s: (s.begin, s.id))
+
+    def is_forgotten(self, name):
+        """Section 11; holds are read after marks."""
+        ns, sid = name.split("/")[1:]
+        marks = [n for n in self.names("forgotten/" + ns)
+                 if n.split("/")[2].startswith(sid + ".")]
+        held = "holds/%s/%s" % (ns, sid) in self.names("holds")
+        open_marks = 0
+        for mark in marks:
+            if mark.endswith(".end"):
+                c = self.keys.open_signed_box(
+                    self.object(mark), b"cofferFE",
+                    "coffer 1 box forgotten end", mark)
+                if c.u8() == 2:
+                    return True
+                continue
+            self.keys.open_signed_box(self.object(mark), b"cofferFG",
+                                      "coffer 1 box forgotten", mark)
+            open_marks += mark + ".end" not in marks
+        return open_marks > 0 and not held
 
     def snapshot(self, wanted):
         fits = [s for s in self.snapshots()
@@ -426,7 +618,8 @@ class Repository:
             c = self.keys.open_box(self.object(name), b"cofferSS",
                                    "coffer 1 box session", name.encode(), name)
             fields = dict(c.tlv())
-            demand(1 in fields and 4 in fields, name + ": fields")
+            demand({1, 4, 5} <= fields.keys(), name + ": fields")
+            demand(len(fields[4].rest()) == 16, name + ": identity")
         return names
 
 
@@ -442,6 +635,16 @@ class Snapshot:
         c = repository.keys.open_box(
             repository.object(name), b"cofferSN", "coffer 1 box snapshot",
             name.encode(), name)
+        signature = c.take(64)
+        signed = c.data[c.at:]
+        identity = c.take(32)
+        verify(identity, "coffer 1 snapshot", name.encode() + signed,
+               signature, name)
+        demand(blake3(identity)[:16].hex() == name.split("/")[1],
+               name + ": identity")
+        self.view = c.number(8)
+        self.counts = repository.counting.snapshot(name, self.view)
+        self.forgotten = repository.is_forgotten(name)
         seen = set()
         for tag, value in c.tlv():
             demand(tag in (7, 8) or tag > 11 or tag not in seen,

@@ -123,6 +123,7 @@ random_condemned(struct prng *p)
 	struct condemned c = { .time = { (int64_t)prng_next(p), 5 } };
 
 	c.packs = random_packs(p, &c.n_packs);
+	c.made = random_packs(p, &c.n_made);
 	c.segments = random_segments(p, &c.n_segments);
 	c.counted = random_segments(p, &c.n_counted);
 	c.known = random_snapshots(p, &c.n_known);
@@ -219,6 +220,7 @@ test_lists_come_back(void **state)
 		must(epoch_list_get_condemned(&c2, one.data, one.len, &err),
 			&err);
 		assert_int_equal(c2.n_packs, c.n_packs);
+		assert_int_equal(c2.n_made, c.n_made);
 		assert_int_equal(c2.n_doomed, c.n_doomed);
 		assert_int_equal(c2.n_counted, c.n_counted);
 		for (size_t i = 0; i < c.n_doomed; i++)
