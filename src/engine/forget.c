@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/forget.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,16 +179,18 @@ add_one(struct planning *p, const struct snapshot *s, struct error *err)
 static bool
 looks_copied(const struct keyed *k, size_t n)
 {
-	const struct when *first = &k[0].v.snap->begin, *last = first, *at;
+	const struct when *first = NULL, *last = NULL, *at;
 	int64_t received, made;
 
-	for (size_t i = 1; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
+		assert(k[i].v.snap != NULL);
 		at = &k[i].v.snap->begin;
-		if (when_cmp(at, first) < 0)
+		if (first == NULL || when_cmp(at, first) < 0)
 			first = at;
-		if (when_cmp(at, last) > 0)
+		if (last == NULL || when_cmp(at, last) > 0)
 			last = at;
 	}
+	assert(first != NULL && last != NULL);
 	if (__builtin_sub_overflow(k[n - 1].v.r.received.sec,
 		    k[0].v.r.received.sec, &received) ||
 		__builtin_sub_overflow(last->sec, first->sec, &made))
