@@ -7,7 +7,6 @@
 
 #include "base/buf.h"
 #include "repo/session.h"
-#include "store/store.h"
 
 enum { KEY_MAX = 1 << 26, DAMAGED_MAX = 1 << 20, HOUR = 3600, DAY = 86400 };
 
@@ -203,6 +202,7 @@ looks_copied(const struct keyed *k, size_t n)
 static void
 use_record(struct keyed *k)
 {
+	assert(k->v.snap != NULL);
 	if (when_cmp(&k->v.snap->begin, &k->v.r.received) < 0)
 		k->v.r.received = k->v.snap->begin;
 }

@@ -216,7 +216,7 @@ yield_to_hold(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct error *err)
 {
 	enum mark_end end;
-	struct mark m;
+	struct mark m = { 0 };
 	enum err rc;
 
 	for (unsigned n = 0; n < ROUNDS_MAX; n++) {
@@ -241,7 +241,7 @@ enum err
 marks_forget(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, const char *reason, struct error *err)
 {
-	struct mark m;
+	struct mark m = { 0 };
 	enum err rc;
 
 	rc = may_sign(ks, err);
@@ -294,7 +294,7 @@ marks_undelete(struct store *st, const struct keyset *ks,
 	struct mark_object o = { .kind = MARK_END, .name = *name };
 	char sid[UID_HEX + 1];
 	struct error why = ERROR_INIT;
-	struct mark m;
+	struct mark m = { 0 };
 	enum err rc;
 
 	rc = may_sign(ks, err);
@@ -390,7 +390,7 @@ static enum err
 defend(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct error *err)
 {
-	struct mark m;
+	struct mark m = { 0 };
 	enum err rc;
 
 	rc = marks_look(st, ks, name, &m, err);
@@ -409,7 +409,7 @@ marks_hold(struct store *st, const struct keyset *ks,
 {
 	struct mark_object o = { .kind = MARK_HOLD, .name = *name };
 	struct error why = ERROR_INIT;
-	struct mark m;
+	struct mark m = { 0 };
 	enum err rc;
 
 	rc = may_sign(ks, err);
@@ -446,7 +446,7 @@ marks_release(struct store *st, const struct keyset *ks,
 {
 	struct mark_object o = { .kind = MARK_HOLD, .name = *name };
 	char sid[UID_HEX + 1], object[STORE_NAME_MAX + 1];
-	struct mark m;
+	struct mark m = { 0 };
 	enum err rc;
 
 	rc = may_sign(ks, err);
