@@ -72,25 +72,51 @@ head_of(const struct id *id)
 	return (size_t)id->b[0] << 8 | id->b[1];
 }
 
-/* Sort, and note where each beginning of ids is. */
+/* Put each pack among those with the same beginning of its id, where it lies
+ * (American flag sort, McIlroy et al. 1993): next is where the next of each
+ * beginning goes. */
+static void
+distribute(struct plan *plan, uint32_t *next)
+{
+	for (size_t head = 0; head < FIRST; head++)
+		while (next[head] < plan->first[head + 1]) {
+			struct plan_pack *here = &plan->v[next[head]];
+			size_t to = head_of(&here->id);
+			struct plan_pack *there = &plan->v[next[to]];
+			struct plan_pack pack = *here;
+
+			*here = *there;
+			*there = pack;
+			next[to]++;
+		}
+}
+
+/* Sort without memory for a copy, and note where each beginning of ids is. */
 static enum err
 arrange(struct plan *plan, struct error *err)
 {
-	uint32_t at = 0;
+	uint32_t *next = calloc(FIRST + 1, sizeof(*next));
 
-	if (plan->n >= UINT32_MAX)
-		return err_set(err, ERR_NOMEM, "too many packs");
 	if (plan->first == NULL)
 		plan->first = calloc(FIRST + 1, sizeof(*plan->first));
-	if (plan->first == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	if (plan->n > 0)
-		qsort(plan->v, plan->n, sizeof(*plan->v), cmp_packs);
-	for (size_t i = 0; i <= FIRST; i++) {
-		while (at < plan->n && head_of(&plan->v[at].id) < i)
-			at++;
-		plan->first[i] = at;
+	if (plan->first == NULL || next == NULL || plan->n >= UINT32_MAX) {
+		free(next);
+		return err_set(err, ERR_NOMEM, "no memory for %zu packs",
+			plan->n);
 	}
+	memset(plan->first, 0, (FIRST + 1) * sizeof(*plan->first));
+	for (size_t i = 0; i < plan->n; i++)
+		plan->first[head_of(&plan->v[i].id) + 1]++;
+	for (size_t i = 0; i < FIRST; i++)
+		plan->first[i + 1] += plan->first[i];
+	memcpy(next, plan->first, FIRST * sizeof(*next));
+	distribute(plan, next);
+	for (size_t i = 0; i < FIRST; i++)
+		if (plan->first[i + 1] - plan->first[i] > 1)
+			qsort(&plan->v[plan->first[i]],
+				plan->first[i + 1] - plan->first[i],
+				sizeof(*plan->v), cmp_packs);
+	free(next);
 	return ERR_OK;
 }
 
