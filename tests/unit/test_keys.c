@@ -415,6 +415,7 @@ struct duel {
 	char one[KEYID_HEX + 1], two[KEYID_HEX + 1];
 	uint64_t at;
 	bool die, met;
+	bool same; /* two objects of one identity */
 };
 
 /* Whether the key was there to do it with; what became of it does not
@@ -463,6 +464,24 @@ opens(struct store *st, const char *pass)
 	return rc == ERR_OK;
 }
 
+/* Give the identity of ks a second object, as a change of the passphrase does
+ * that is killed before it deletes the first. */
+static void
+add_object(struct store *st, const struct keyset *ks, const char *pass,
+	char keyid[KEYID_HEX + 1])
+{
+	struct key_new conf = { .pass = pass_of(pass), .cost = TOOL_COST };
+	struct buf obj = BUF_INIT(KEYOBJ_MAX);
+	char name[STORE_NAME_MAX + 1];
+	struct error err = ERROR_INIT;
+
+	snprintf(name, sizeof(name), "keys/%s", ks->keyid);
+	must(store_get_all(st, name, KEYOBJ_MAX, &obj, &err), &err);
+	must(keys_rewrap(st, ks, &conf, keyid, &err), &err);
+	must(store_put(st, name, obj.data, obj.len, &err), &err);
+	buf_fini(&obj);
+}
+
 /* A store with two admins, behind a fault store that duels. */
 static struct store *
 two_admins(struct duel *d, const struct keyset *admin, struct keyset *one)
@@ -473,8 +492,11 @@ two_admins(struct duel *d, const struct keyset *admin, struct keyset *one)
 
 	d->inner = tool_store();
 	must(add(d->inner, admin, ROLE_ADMIN, "1", d->one, &err), &err);
-	must(add(d->inner, admin, ROLE_ADMIN, "2", d->two, &err), &err);
 	must(unlock(d->inner, "1", one, &err), &err);
+	if (d->same)
+		add_object(d->inner, one, "2", d->two);
+	else
+		must(add(d->inner, admin, ROLE_ADMIN, "2", d->two, &err), &err);
 	must(store_fault_new(&st, d->inner, &plan, &err), &err);
 	return st;
 }
@@ -482,7 +504,7 @@ two_admins(struct duel *d, const struct keyset *admin, struct keyset *one)
 /* Whoever of two admins is faster: one of them stays, as an admin in good
  * standing. */
 static void
-test_duel(void **state)
+duels(bool same)
 {
 	struct error err = ERROR_INIT;
 	unsigned removed = 0, stayed = 0;
@@ -494,7 +516,7 @@ test_duel(void **state)
 		struct store *st;
 		enum err rc;
 
-		d = (struct duel){ .at = at };
+		d = (struct duel){ .at = at, .same = same };
 		st = two_admins(&d, &admin, &one);
 		rc = keys_remove(st, &one, d.two, &err);
 		assert_true(
@@ -510,6 +532,13 @@ test_duel(void **state)
 	assert_true(removed > 2);
 	assert_true(stayed > 2);
 	keyset_wipe(&admin);
+}
+
+static void
+test_duel(void **state)
+{
+	duels(false);
+	duels(true);
 }
 
 /* Killed anywhere, a removal can be done again, or the other way round. */
