@@ -19,7 +19,7 @@
 
 enum { PACK_CHUNKS = 1024, PUBLISH_EVERY = 64, LOOKUPS = 2000000 };
 
-static const struct secret key = { { 1 } };
+static const struct keyset keys = { .structure = { { 1 } } };
 
 struct bench {
 	uint64_t n;
@@ -100,7 +100,7 @@ static void
 open_index(struct bench *b, const char *cache)
 {
 	const struct index_conf conf = { .store = b->store,
-		.structure = &key,
+		.keys = &keys,
 		.cache_dir = cache };
 	struct error err = ERROR_INIT;
 

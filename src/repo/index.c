@@ -49,6 +49,7 @@ index_open(struct index **out, const struct index_conf *conf, struct error *err)
 	if (idx == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for an index");
 	idx->conf = *conf;
+	idx->conf.view = NULL; /* it is the catalog's now */
 	(void)pthread_mutex_init(&idx->publish, NULL);
 	(void)pthread_mutex_init(&idx->again, NULL);
 	rc = catalog_open(&idx->catalog, conf, err);
@@ -130,7 +131,7 @@ struct quest {
 	const struct location *tried; /* not these */
 	size_t n_tried;
 
-	struct location loc;
+	struct location *loc; /* where it goes that is found */
 	bool found;
 	bool settled; /* there is no better one */
 };
@@ -166,7 +167,7 @@ weigh(struct quest *q, const struct view *view, struct run *r,
 		if (rc != ERR_OK || !view_allows(view, &seg))
 			return rc;
 	}
-	q->loc = hit->loc;
+	*q->loc = hit->loc;
 	q->found = true;
 	q->settled = !condemned;
 	return ERR_OK;
@@ -220,18 +221,21 @@ index_find_other(struct index *idx, const struct id *id,
 	const struct location *tried, size_t n, struct location *out,
 	bool *found, struct error *err)
 {
-	struct quest q = { .id = id, .tried = tried, .n_tried = n };
+	struct location loc;
+	struct quest q = { .id = id,
+		.tried = tried,
+		.n_tried = n,
+		.loc = &loc };
 	uint64_t gen;
 	enum err rc = ERR_OK;
 
-	q.found = pending_find(idx->pending, id, &q.loc) &&
-		  !was_tried(&q, &q.loc);
+	q.found = pending_find(idx->pending, id, &loc) && !was_tried(&q, &loc);
 	if (!q.found)
 		rc = lookup(idx, &q, &gen, err);
 	if (rc != ERR_OK)
 		return rc;
 	if (q.found)
-		*out = q.loc;
+		*out = loc;
 	*found = q.found;
 	return ERR_OK;
 }
@@ -247,7 +251,8 @@ enum err
 index_claim(struct index *idx, const struct id *id, enum claim *claim,
 	struct error *err)
 {
-	struct quest q = { .id = id, .claim = true };
+	struct location loc;
+	struct quest q = { .id = id, .claim = true, .loc = &loc };
 	enum pending_claim got;
 	uint64_t gen;
 	enum err rc;
