@@ -8,6 +8,7 @@
 #   make lint     layers, format, static analysis, scripts, man pages
 #   make asan     the tests under AddressSanitizer and UBSan; tsan: under TSan
 #   make fuzz     every fuzz target for FUZZ_SEC seconds
+#   make soak     the simulator for SOAK_STEPS steps, and all its mutants
 #   make cover    which lines the tests reach
 #   make install  to PREFIX (/usr/local), below DESTDIR
 #
@@ -17,11 +18,12 @@ B ?= build
 PREFIX ?= /usr/local
 FUZZ_SEC ?= 60
 export FUZZ_SEC
+SOAK_STEPS ?= 1000000
 
 SETUP = meson setup --prefix=$(PREFIX) $(if $(CI),-Dwerror=true)
 
 .NOTPARALLEL:
-.PHONY: all check demo bench lint asan tsan fuzz cover install clean
+.PHONY: all check demo bench lint asan tsan fuzz soak cover install clean
 
 all:
 	@tools/deps build
@@ -55,6 +57,14 @@ asan tsan:
 fuzz:
 	@tools/deps build check fuzz
 	@tools/fuzz
+
+soak:
+	@tools/deps build check
+	@test -f $(B)/build.ninja || $(SETUP) -Dtests=enabled $(B)
+	@test -d $(B)/tests || meson setup --reconfigure -Dtests=enabled $(B)
+	@ninja -C $(B) tests/sim/sim
+	@$(B)/tests/sim/sim --random --total $(SOAK_STEPS) --want
+	@tests/sim/mutants/run $(B) $(B)/tests/sim/sim all
 
 cover:
 	@tools/deps build check cover

@@ -14,32 +14,37 @@ enum { ROUNDS = 4 };
 
 static const uint64_t year = 365 * 86400 * 1000000000ull;
 
-static struct actor
-last(struct sim *s)
+static void
+come(struct sim *s, struct actor *a)
 {
-	return (struct actor){ .sim = s,
+	*a = (struct actor){ .sim = s,
 		.kind = ACTOR_PRUNE,
 		.name = "last",
 		.pid = 9,
 		.alone = true };
+	prng_init(&a->dice, prng_next(&s->dice));
+	sim_set_self(a);
 }
 
 static void
 prune(struct sim *s)
 {
-	struct actor a = last(s);
 	struct prune_conf conf = { .max_unused = 0 };
-	struct store *st = sim_store_new(&a);
 	struct prune_figures figures;
 	struct error err = ERROR_INIT;
+	struct store *st;
+	struct actor a;
 	struct repo *r;
 
 	s->clock_nsec += year;
+	come(s, &a);
+	st = sim_store_new(&a);
 	if (sim_open(s, st, KEY_MAINTAINER, NULL, &r, &err) != ERR_OK ||
 		pruner_run(s, r, &conf, &figures, &err) != ERR_OK)
 		sim_violation(s, "a prune with nobody else there: %s", err.msg);
 	repo_close(r);
 	store_close(st);
+	sim_set_self(NULL);
 	if (figures.waiting)
 		sim_violation(s, "a prune with nobody else there waits");
 	oracle_check(s->oracle);
@@ -51,13 +56,15 @@ forget_one(struct sim *s)
 {
 	const struct sim_snapshot *snap =
 		oracle_draw(s->oracle, &s->dice, snapshot_is_alive);
-	struct actor a = last(s);
-	struct store *st = sim_store_new(&a);
 	struct error err = ERROR_INIT;
 	struct snapshot_name name;
+	struct store *st;
+	struct actor a;
 	struct repo *r;
 	enum err rc;
 
+	come(s, &a);
+	st = sim_store_new(&a);
 	if (sim_open(s, st, KEY_MAINTAINER, NULL, &r, &err) != ERR_OK)
 		sim_violation(s, "at the end: %s", err.msg);
 	if (snap != NULL) {
@@ -68,6 +75,7 @@ forget_one(struct sim *s)
 	}
 	repo_close(r);
 	store_close(st);
+	sim_set_self(NULL);
 }
 
 void

@@ -4,12 +4,13 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/store.h"
 
-enum { KEEP_MAX = 7 };
+enum { KEEP_MAX = 8, AT_ONCE = 4 };
 
 struct keeping {
 	struct actor *a;
 	struct repo *repo;
-	struct snapshot_name drawn;
+	struct snapshot_name drawn; /* by what marks it already */
+	struct snapshot_name some[AT_ONCE]; /* of those that are there */
 	uint64_t seen;
 };
 
@@ -19,24 +20,33 @@ consider(void *arg, const struct snapshot_ref *ref, struct error *err)
 	struct keeping *k = arg;
 	const struct sim_snapshot *snap =
 		oracle_find(k->a->sim->oracle, &ref->uid);
+	uint64_t at;
 
-	if (snap != NULL && prng_below(&k->a->dice, ++k->seen) == 0)
-		k->drawn = (struct snapshot_name){ snap->ns, snap->uid };
+	if (snap == NULL)
+		return ERR_OK;
+	at = k->seen < AT_ONCE ? k->seen : prng_below(&k->a->dice, k->seen + 1);
+	k->seen++;
+	if (at < AT_ONCE)
+		k->some[at] = (struct snapshot_name){ snap->ns, snap->uid };
 	return ERR_OK;
 }
 
-/* One of those that are there, the more the surer. */
+/* The more there are, the surer and the more of them. */
 static enum err
 forget(struct keeping *k, struct error *err)
 {
+	uint64_t keep = prng_below(&k->a->dice, KEEP_MAX);
 	enum err rc = repo_each_snapshot(k->repo, consider, NULL, k, err);
 
-	if (rc != ERR_OK || k->seen <= prng_below(&k->a->dice, KEEP_MAX))
-		return rc;
-	rc = marks_forget(repo_store(k->repo), repo_keys(k->repo), &k->drawn,
-		"policy", err);
-	k->a->sim->n.forgotten += rc == ERR_OK;
-	return rc == ERR_USAGE ? ERR_OK : rc;
+	for (size_t i = 0; i < AT_ONCE && rc == ERR_OK && k->seen > keep; i++) {
+		rc = marks_forget(repo_store(k->repo), repo_keys(k->repo),
+			&k->some[i], "policy", err);
+		k->a->sim->n.forgotten += rc == ERR_OK;
+		k->seen--;
+		if (rc == ERR_USAGE)
+			rc = ERR_OK; /* it is held */
+	}
+	return rc;
 }
 
 static bool

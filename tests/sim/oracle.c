@@ -12,7 +12,6 @@ struct oracle {
 	struct sim *sim;
 	struct sim_snapshot *v[SNAPSHOTS_MAX];
 	size_t n;
-	size_t first; /* those before are gone for good */
 };
 
 /* One look. */
@@ -175,12 +174,21 @@ oracle_saw_put(struct oracle *o, const struct actor *a, const char *name)
 {
 	if (strncmp(name, "forgotten/", 10) == 0)
 		saw_mark(o, a, name);
+	if (strncmp(name, "prune/", 6) == 0)
+		oracle_saw_loss(o);
+}
+
+void
+oracle_saw_loss(struct oracle *o)
+{
+	for (size_t i = 0; i < o->n; i++)
+		o->v[i]->seen = false;
 }
 
 static size_t
 index_of(const struct oracle *o, const struct uid *uid)
 {
-	size_t i = o->first;
+	size_t i = 0;
 
 	while (i < o->n && memcmp(o->v[i]->uid.b, uid->b, UID_LEN) != 0)
 		i++;
@@ -203,13 +211,15 @@ on_listed(void *arg, const struct snapshot_ref *ref, struct error *err)
 }
 
 static void
-restore(struct look *look, const struct sim_snapshot *snap, const char *what)
+restore(struct look *look, struct sim_snapshot *snap, const char *what)
 {
 	struct sim *s = look->o->sim;
 	struct model_verdict verdict;
 	struct error err = ERROR_INIT;
 	char hex[UID_HEX + 1];
 
+	if (snap->seen)
+		return;
 	hex_of(snap, hex);
 	s->n.restores++;
 	if (model_compare(&snap->m, &look->io.io, &snap->root, look->chunks,
@@ -219,12 +229,13 @@ restore(struct look *look, const struct sim_snapshot *snap, const char *what)
 	if (!verdict.right)
 		sim_violation(s, "%s snapshot %s: %s is wrong", what, hex,
 			verdict.why);
+	snap->seen = true;
 }
 
 static void
 look_at(struct look *look, size_t i)
 {
-	const struct sim_snapshot *snap = look->o->v[i];
+	struct sim_snapshot *snap = look->o->v[i];
 	char hex[UID_HEX + 1];
 
 	hex_of(snap, hex);
@@ -274,7 +285,7 @@ oracle_check(struct oracle *o)
 
 	o->sim->n.checks++;
 	look_open(&look, o);
-	for (size_t i = o->first; i < o->n; i++)
+	for (size_t i = 0; i < o->n; i++)
 		look_at(&look, i);
 	look_close(&look);
 }

@@ -29,6 +29,7 @@ struct sim_snapshot {
 	bool held; /* acknowledged, and no release was ever begun */
 	bool released;
 	uint64_t forgotten, undeleted, swept; /* a bit for each K */
+	bool seen; /* restored, and nothing was taken away since */
 };
 
 struct oracle *oracle_new(struct sim *s);
@@ -50,6 +51,9 @@ bool snapshot_is_whole(const struct sim_snapshot *snap); /* must be there */
 
 /* An object was created on behalf of a. */
 void oracle_saw_put(struct oracle *o, const struct actor *a, const char *name);
+
+/* Something was deleted, or came late: everything is looked at again. */
+void oracle_saw_loss(struct oracle *o);
 
 /* Look at everything now. */
 void oracle_check(struct oracle *o);

@@ -45,22 +45,19 @@ struct sim_rates {
 
 enum sim_key { KEY_ADMIN, KEY_MAINTAINER, KEY_WRITER_1, KEY_WRITER_2, KEYS };
 
-/* What happened, so that a run in which nothing did is noticed. */
-#define SIM_COUNTS(X)                                                          \
-	X(steps)                                                               \
-	X(sessions)                                                            \
-	X(commits)                                                             \
-	X(acks)                                                                \
-	X(failures)                                                            \
-	X(parents)                                                             \
-	X(deaths) X(late) X(late_done) X(sleeps) X(forgotten) X(undeleted)     \
-		X(held) X(problems) X(prunes) X(epochs) X(condemned) X(spared) \
-			X(deleted) X(swept) X(fenced) X(moved) X(reads)        \
-				X(reads_failed) X(unexplained) X(checks)       \
-					X(restores)
+/* What happened, and whether it should at least once in a long run. */
+/* clang-format off */
+#define SIM_COUNTS(X)                                                         \
+	X(steps, 1) X(sessions, 1) X(commits, 1) X(acks, 1) X(parents, 1)     \
+	X(failures, 1) X(unexplained, 0) X(deaths, 1) X(sleeps, 1) X(late, 1) \
+	X(late_done, 1) X(forgotten, 1) X(undeleted, 1) X(held, 1)            \
+	X(prunes, 1) X(problems, 0) X(epochs, 1) X(condemned, 1) X(spared, 1) \
+	X(deleted, 1) X(swept, 1) X(fenced, 1) X(moved, 1) X(reads, 1)        \
+	X(reads_failed, 1) X(checks, 1) X(restores, 1)
+/* clang-format on */
 
 struct sim_counts {
-#define X(name) uint64_t name;
+#define X(name, wanted) uint64_t name;
 	SIM_COUNTS(X)
 #undef X
 };

@@ -139,6 +139,7 @@ execute(struct sim *s, const struct request *r, struct error *err)
 
 		(void)snprintf(ghost->name, NAME_ROOM, "%s", r->name);
 		ghost->size = size;
+		oracle_saw_loss(s->oracle);
 	}
 	return rc;
 }
@@ -158,6 +159,7 @@ air_execute(struct sim *s)
 	r = air->v[i];
 	air->v[i] = air->v[--air->n];
 	rc = execute(s, &r, &err);
+	oracle_saw_loss(s->oracle);
 	sim_trace(s, "late %s of %s %s: %s", r.del ? "del" : "put", r.a->name,
 		r.name, err_name(rc));
 	s->n.late_done++;
