@@ -84,6 +84,24 @@ look_for_unlisted(struct beginning *b, struct plan_pack *pack,
 	return rc == ERR_NOTFOUND ? ERR_OK : rc;
 }
 
+/* A pack that is needed and not there harms nobody more than it has done; but
+ * somebody should know. */
+static void
+tell_missing(const struct beginning *b)
+{
+	uint32_t gone = PLAN_NAMED | PLAN_LISTED | PLAN_YOUNG;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < b->plan.n; i++)
+		n += b->plan.v[i].n_live > 0 &&
+		     (b->plan.v[i].flags & gone) == PLAN_NAMED;
+	if (n > 0)
+		pruning_note(b->p,
+			"%llu packs that snapshots need are missing: coffer "
+			"check tells more",
+			(unsigned long long)n);
+}
+
 static enum err
 look_at_packs(struct beginning *b, struct error *err)
 {
@@ -278,6 +296,7 @@ go(struct beginning *b, bool *begun, struct error *err)
 		rc = mark_and_plan(b, err);
 	if (rc != ERR_OK)
 		return rc;
+	tell_missing(b);
 	foresee(b);
 	if (b->p->conf->dry_run)
 		return ERR_OK;
