@@ -22,7 +22,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	enum box_kind kind = BOX_INDEX;
 
 	if (len > 0)
-		kind = (enum box_kind)(data[0] % (BOX_SNAPSHOT + 1));
+		kind = (enum box_kind)(data[0] % BOX_KINDS);
 	if (len > 0 && box_open(&plain, kind, "", &zero, data + 1, len - 1,
 			       &err) != ERR_OK)
 		assert(plain.len == 0);
