@@ -24,7 +24,7 @@ struct found {
 	uint64_t size;
 };
 
-/* One reading of marks; of one snapshot, or of all. */
+/* One reading of marks; of all, or of one snapshot. */
 struct reading {
 	struct store *st;
 	const struct keyset *ks;
@@ -101,8 +101,6 @@ on_name(void *arg, const char *name, uint64_t size, struct error *err)
 		tell_bad(r, name, &why);
 		return rc == ERR_CORRUPT ? ERR_OK : rc;
 	}
-	if (r->only != NULL && cmp_name(r->only, &f.o.name) != 0)
-		return ERR_OK;
 	return add_found(r, &f, err);
 }
 
@@ -115,16 +113,44 @@ list_all(struct reading *r, struct error *err)
 	return rc == ERR_OK ? store_list(r->st, "holds", on_name, r, err) : rc;
 }
 
+/* *there is false where the object is not; else it is added. */
 static enum err
-list_one(struct reading *r, struct error *err)
+probe(struct reading *r, enum mark_kind kind, uint64_t k, bool *there,
+	struct error *err)
 {
-	char prefix[sizeof("forgotten/") + UID_HEX] = "forgotten/";
-	struct found hold = { .o = { .kind = MARK_HOLD, .name = *r->only } };
+	struct found f = { .o = { kind, *r->only, k } };
+	char name[STORE_NAME_MAX + 1];
+	struct error why = ERROR_INIT;
 	enum err rc;
 
-	hex_encode(r->only->ns.b, UID_LEN, prefix + strlen(prefix));
-	rc = store_list(r->st, prefix, on_name, r, err);
-	return rc == ERR_OK ? add_found(r, &hold, err) : rc;
+	mark_object_name(name, &f.o);
+	rc = store_size(r->st, name, &f.size, &why);
+	*there = rc == ERR_OK;
+	if (rc == ERR_OK)
+		return add_found(r, &f, err);
+	if (rc == ERR_NOTFOUND)
+		return ERR_OK;
+	*err = why;
+	return rc;
+}
+
+/*
+ * The same of one snapshot, by name.  Numbers have no gaps: a mark is made
+ * only where there is one of each lower number, and they are removed from the
+ * highest down.
+ */
+static enum err
+probe_all(struct reading *r, struct error *err)
+{
+	bool there = true, unused;
+	enum err rc = ERR_OK;
+
+	for (uint64_t k = 0; rc == ERR_OK && there; k++) {
+		rc = probe(r, MARK_FORGOTTEN, k, &there, err);
+		if (rc == ERR_OK && there)
+			rc = probe(r, MARK_END, k, &unused, err);
+	}
+	return rc == ERR_OK ? probe(r, MARK_HOLD, 0, &unused, err) : rc;
 }
 
 /* The bytes of an object to plain; *valid is false where it is gone, or means
@@ -331,25 +357,10 @@ marks_look(struct store *st, const struct keyset *ks,
 	size_t i = 0;
 	enum err rc;
 
-	rc = list_one(&r, err);
-	if (rc == ERR_OK) {
-		qsort(r.v, r.n, sizeof(*r.v), cmp_found);
+	*out = (struct mark){ .name = *name };
+	rc = probe_all(&r, err);
+	if (rc == ERR_OK && r.n > 0)
 		rc = read_one(&r, &i, out, err);
-	}
-	reading_fini(&r);
-	return rc;
-}
-
-enum err
-marks_objects(struct store *st, const struct snapshot_name *name,
-	marks_object_fn *fn, void *arg, struct error *err)
-{
-	struct reading r = { .st = st, .only = name };
-	enum err rc;
-
-	rc = list_one(&r, err);
-	for (size_t i = 0; rc == ERR_OK && i < r.n; i++)
-		rc = fn(arg, &r.v[i].o, err);
 	reading_fini(&r);
 	return rc;
 }

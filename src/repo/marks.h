@@ -69,7 +69,8 @@ enum err marks_undelete(struct store *st, const struct keyset *ks,
 /* The prune's side: *swept is false where an undelete was first. */
 enum err marks_sweep(struct store *st, const struct keyset *ks,
 	const struct doomed *d, bool *swept, struct error *err) MUST_CHECK;
-/* After the snapshot's object was removed: remove its marks. */
+/* After the snapshot's object was removed: remove its marks.  Where there is
+ * no first one, this costs a listing, and removes what came late. */
 enum err marks_remove(struct store *st, const struct snapshot_name *name,
 	struct error *err) MUST_CHECK;
 

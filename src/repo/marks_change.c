@@ -19,9 +19,10 @@
  * these steps makes a prune sweep a snapshot that was held; and a snapshot
  * that is marked and then neither held nor swept is still there.
  *
- * Marks are removed when the snapshot is gone, ends first: what a kill leaves
- * is a mark that is swept again.  Whoever made an end, or a hold, late looks
- * whether the snapshot is there still.
+ * Marks are removed when the snapshot is gone, ends first, then the marks from
+ * the highest number down: what a kill leaves is a mark that is swept again.
+ * Whoever made an end, or a hold, late looks whether the snapshot is there
+ * still.
  */
 #include "repo/marks.h"
 
@@ -33,7 +34,7 @@
 #include "repo/session.h"
 
 /* How often others may get in the way before it is an error. */
-enum { ROUNDS_MAX = 100 };
+enum { ROUNDS_MAX = 100, STRAYS_MAX = 1 << 28 };
 
 static enum err
 may_sign(const struct keyset *ks, struct error *err)
@@ -346,33 +347,86 @@ marks_sweep(struct store *st, const struct keyset *ks, const struct doomed *d,
 	return ERR_OK;
 }
 
-struct removing {
-	struct store *st;
-	enum mark_kind kind;
+/* How many numbers are taken, by whatever. */
+static enum err
+count_marks(struct store *st, const struct snapshot_name *name, uint64_t *out,
+	struct error *err)
+{
+	struct mark_object o = { MARK_FORGOTTEN, *name, 0 };
+	char object[STORE_NAME_MAX + 1];
+	struct error why = ERROR_INIT;
+	uint64_t size;
+	enum err rc = ERR_OK;
+
+	for (;; o.k++) {
+		mark_object_name(object, &o);
+		rc = store_size(st, object, &size, &why);
+		if (rc != ERR_OK)
+			break;
+	}
+	*out = o.k;
+	if (rc == ERR_NOTFOUND)
+		return ERR_OK;
+	*err = why;
+	return rc;
+}
+
+struct stray {
+	const struct snapshot_name *name;
+	struct buf found; /* struct mark_object */
 };
 
 static enum err
-remove_one(void *arg, const struct mark_object *o, struct error *err)
+on_stray(void *arg, const char *object, uint64_t size, struct error *err)
 {
-	const struct removing *r = arg;
+	struct stray *s = arg;
+	struct mark_object o;
 
-	return o->kind == r->kind ? del(r->st, o, err) : ERR_OK;
+	if (!mark_object_parse(&o, object) ||
+		memcmp(&o.name, s->name, sizeof(o.name)) != 0)
+		return ERR_OK;
+	return buf_put(&s->found, &o, sizeof(o), err);
+}
+
+/* Ends and marks without the first mark: made by somebody who slept until
+ * that was removed. */
+static enum err
+remove_strays(struct store *st, const struct snapshot_name *name,
+	struct error *err)
+{
+	char prefix[sizeof("forgotten/") + UID_HEX] = "forgotten/";
+	struct stray s = { name, BUF_INIT(STRAYS_MAX) };
+	struct mark_object o;
+	enum err rc;
+
+	hex_encode(name->ns.b, UID_LEN, prefix + strlen(prefix));
+	rc = store_list(st, prefix, on_stray, &s, err);
+	for (size_t at = 0; rc == ERR_OK && at < s.found.len; at += sizeof(o)) {
+		memcpy(&o, s.found.data + at, sizeof(o));
+		rc = del(st, &o, err);
+	}
+	buf_fini(&s.found);
+	return rc;
 }
 
 enum err
 marks_remove(struct store *st, const struct snapshot_name *name,
 	struct error *err)
 {
-	static const enum mark_kind order[] = { MARK_END, MARK_FORGOTTEN,
-		MARK_HOLD };
-	enum err rc = ERR_OK;
+	struct mark_object hold = { MARK_HOLD, *name, 0 };
+	uint64_t n = 0;
+	enum err rc;
 
-	for (size_t i = 0; rc == ERR_OK && i < ARRAY_LEN(order); i++) {
-		struct removing r = { st, order[i] };
-
-		rc = marks_objects(st, name, remove_one, &r, err);
-	}
-	return rc;
+	rc = count_marks(st, name, &n, err);
+	if (rc == ERR_OK && n == 0)
+		rc = remove_strays(st, name, err);
+	for (uint64_t k = 0; rc == ERR_OK && k < n; k++)
+		rc = del(st, &(struct mark_object){ MARK_END, *name, k }, err);
+	for (uint64_t k = n; rc == ERR_OK && k > 0; k--)
+		rc = del(st,
+			&(struct mark_object){ MARK_FORGOTTEN, *name, k - 1 },
+			err);
+	return rc == ERR_OK ? del(st, &hold, err) : rc;
 }
 
 static enum err

@@ -14,10 +14,4 @@ enum err marks_look(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct mark *out,
 	struct error *err) MUST_CHECK;
 
-typedef enum err marks_object_fn(void *arg, const struct mark_object *o,
-	struct error *err);
-/* Everything by its name, also what means nothing; a hold in any case. */
-enum err marks_objects(struct store *st, const struct snapshot_name *name,
-	marks_object_fn *fn, void *arg, struct error *err) MUST_CHECK;
-
 #endif /* REPO_MARKS_LOOK_H */
