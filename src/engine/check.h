@@ -10,7 +10,7 @@
  * cannot read content follows the references of nodes only.  Findings go to
  * report->problem; the check goes on after each.
  *
- * Memory: 32 to 64 bytes per node in the repository (not per chunk), and what
+ * Memory: 43 to 85 bytes per node in the repository (not per chunk), and what
  * the workers hold: a node, or a record, each.
  */
 #ifndef ENGINE_CHECK_H

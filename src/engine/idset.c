@@ -54,7 +54,7 @@ idset_add(struct idset *s, const struct id *id, bool *added, struct error *err)
 		s->has_zero = true;
 		return ERR_OK;
 	}
-	if (2 * (s->n + 1) > s->cap) {
+	if (4 * (s->n + 1) > 3 * s->cap) {
 		rc = grow(s, err);
 		if (rc != ERR_OK)
 			return rc;

@@ -12,7 +12,7 @@
 #include "base/id.h"
 
 struct idset {
-	struct id *v; /* open addressing; all zero: free */
+	struct id *v; /* open addressing, up to 3/4 full; all zero: free */
 	size_t n, cap;
 	bool has_zero;
 };

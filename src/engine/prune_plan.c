@@ -359,7 +359,7 @@ weigh_chunk(void *arg, const struct plan_place *places, size_t n,
 	if (rc != ERR_OK)
 		return rc;
 	f->chunks_live += has;
-	f->chunks_dead += has ? n - 1 : n;
+	f->chunks_dead += has ? 0 : n;
 	w->plan->has_copies = w->plan->has_copies || (has && n > 1);
 	for (size_t i = 0; i < n; i++) {
 		struct plan_pack *pack = &w->plan->v[places[i].pack];
@@ -400,6 +400,7 @@ settle_chunk(void *arg, const struct plan_place *places, size_t n,
 			count_live(pack, len);
 		else
 			pack->dead = sum(pack->dead, len);
+		w->plan->p->figures->chunks_dead += !lives;
 	}
 	return ERR_OK;
 }
