@@ -233,9 +233,10 @@ run_remove(struct cli *c, struct error *err)
 		return rc;
 	tell(c, "removed", c->operands[0]);
 	if (!c->json && !c->quiet)
-		(void)printf("what was written so far, who kept a copy of it "
-			     "can still open; \"coffer key rotate\" keeps "
-			     "from it what comes\n");
+		(void)printf(
+			"who kept a copy of it can still use it on what was "
+			"written so far; \"coffer key rotate\" keeps "
+			"from it what comes\n");
 	return ERR_OK;
 }
 
