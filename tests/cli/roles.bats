@@ -246,3 +246,23 @@ keyid() {
 	as admin key remove -q 0123456789abcdef
 	[ "$(as admin key list --json | grep -c '"damaged":true')" -eq 0 ]
 }
+
+@test "the second decoder opens what was sealed after rotations" {
+	/usr/bin/python3 -c 'import zstandard, cryptography' ||
+		skip "python3-zstandard and python3-cryptography are needed"
+	small_tree "$T/tree"
+	new_repo_of_roles
+	as writer backup -q "$T/tree"
+	for _ in 1 2 3; do
+		as admin key rotate -q
+		head -c 100000 /dev/urandom >"$T/tree/fresh"
+		as writer backup -q "$T/tree"
+	done
+	# With its newline, which a command substitution takes away.
+	key="$(cat "$T/reader")
+"
+	/usr/bin/python3 tests/compat/decoder.py "$T/repo" "$key" verify
+	/usr/bin/python3 tests/compat/decoder.py "$T/repo" "$key" \
+		restore latest "$T/back"
+	cmp "$T/tree/fresh" "$T/back$T/tree/fresh"
+}
