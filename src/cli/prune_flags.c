@@ -28,7 +28,7 @@ span_flag(const struct cli *c, const char *name, uint64_t *out,
 		const char *text;
 		uint64_t sec;
 	} units[] = { { "s", 1 }, { "m", 60 }, { "h", HOUR }, { "d", DAY },
-		{ "w", 7 * DAY } };
+		{ "w", (uint64_t)7 * DAY } };
 	const char *text = flag_text(c, name);
 	unsigned long n;
 	char *end;

@@ -129,7 +129,7 @@ static enum err
 end_pack(struct rebase *r, struct error *err)
 {
 	struct id said;
-	bool is_new;
+	bool is_new = false;
 	enum err rc;
 
 	if (!r->stays)

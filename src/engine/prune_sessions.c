@@ -18,7 +18,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "engine/pruning.h"
 #include "repo/mover.h"
@@ -320,6 +320,7 @@ enum err
 prune_sessions_resolve(struct pruning *p, uint64_t epoch, bool *resolved,
 	struct error *err)
 {
+	const struct timespec poll = { .tv_sec = POLL_SEC };
 	double until = mono_sec() + (double)p->conf->wait_sec;
 	bool last;
 	enum err rc;
@@ -332,6 +333,6 @@ prune_sessions_resolve(struct pruning *p, uint64_t epoch, bool *resolved,
 			rc = pruning_going(p, err);
 		if (rc != ERR_OK || *resolved || last)
 			return rc;
-		(void)sleep(POLL_SEC);
+		(void)nanosleep(&poll, NULL);
 	}
 }
