@@ -162,6 +162,62 @@ test_what_is_handed_out(void **state)
 	store_close(st);
 }
 
+/* A final that names nothing comes as a snapshot is read: what is read then,
+ * or later, is void; what was handed out before was not. */
+struct arriving {
+	struct repo *r;
+	unsigned at, gets;
+};
+
+static enum fault
+arrive(void *arg, uint64_t n, enum store_op op, const char *name)
+{
+	struct arriving *a = arg;
+	struct prng p;
+
+	if (op != STORE_GET || strncmp(name, "snapshots/", 10) != 0 ||
+		++a->gets != a->at)
+		return FAULT_NONE;
+	prng_init(&p, 1);
+	prune(a->r, NULL, 0, &p, 1);
+	return FAULT_NONE;
+}
+
+static void
+test_a_final_meanwhile(void **state)
+{
+	static struct made made[N];
+	static const unsigned at[] = { 1, 100, 256, 257, N, N + 1 };
+	struct store *st = tool_repo_store();
+	struct repo *r = tool_open(st, TOOL_PASS);
+	struct error err = ERROR_INIT;
+
+	for (size_t n = 0; n < N; n++)
+		commit(r, &made[n]);
+	repo_close(r);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		struct seen s = { .made = made, .n = N };
+		struct arriving a = { .at = at[i] };
+		const struct fault_plan plan = { arrive, &a, ERR_IO };
+		struct store *inner, *faulty;
+		unsigned hits = 0;
+
+		must(store_mem_clone(&inner, st, &err), &err);
+		must(store_fault_new(&faulty, inner, &plan, &err), &err);
+		a.r = tool_open(inner, TOOL_PASS);
+		r = tool_open(faulty, TOOL_PASS);
+		must(repo_each_snapshot(r, see, NULL, &s, &err), &err);
+		for (size_t n = 0; n < N; n++)
+			hits += s.hits[n];
+		assert_in_range(hits, 0, at[i] - 1);
+		assert_int_equal(hits == N, at[i] > N);
+		repo_close(r);
+		repo_close(a.r);
+		store_close(faulty);
+	}
+	store_close(st);
+}
+
 /* ---- a session between a prune and a store that loses replies ---- */
 
 struct script {
@@ -357,6 +413,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_handed_out),
+		cmocka_unit_test(test_a_final_meanwhile),
 		cmocka_unit_test(test_the_view),
 		cmocka_unit_test(test_lost_replies),
 		cmocka_unit_test(test_a_commit_that_is_too_late),

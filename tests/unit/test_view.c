@@ -3,8 +3,10 @@
  * What an index finds and what a session may claim, against a plain list of
  * all segments and the words of docs/format.md, sections 7 and 12.
  */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "repo/index.h"
 #include "tests/lib/packs.h"
@@ -419,6 +421,102 @@ test_segments_carry_the_view(void **state)
 	store_close(st);
 }
 
+/* ---- two processes with one cache ---- */
+
+static void
+remove_dir(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)) != NULL)
+		if (e->d_name[0] != '.')
+			assert_int_equal(unlinkat(dirfd(dir), e->d_name, 0), 0);
+	(void)closedir(dir);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static struct index *
+open_session(const struct index_conf *conf, uint64_t epoch, uint8_t sid)
+{
+	const struct uid session = { { sid } };
+	struct index_conf own = *conf;
+	struct error err = ERROR_INIT;
+	struct index *idx = NULL;
+
+	must(view_load(&own.view, conf->store, conf->keys, epoch, &session,
+		     &err),
+		&err);
+	must(index_open(&idx, &own, &err), &err);
+	view_unref(own.view);
+	return idx;
+}
+
+static void
+publish_pack(struct prng *p, struct index *idx, struct record *recs)
+{
+	struct error err = ERROR_INIT;
+	struct pack_info pack;
+
+	packs_make(p, &pack, recs, PER_PACK);
+	must(index_add(idx, &pack, recs, &err), &err);
+	must(index_publish(idx, &err), &err);
+}
+
+static void
+expect_claims(struct index *idx, const struct record *recs, enum claim want)
+{
+	struct error err = ERROR_INIT;
+	enum claim got;
+
+	for (unsigned i = 0; i < PER_PACK; i++) {
+		must(index_claim(idx, &recs[i].id, &got, &err), &err);
+		assert_int_equal(got, want);
+	}
+}
+
+/*
+ * A session that was fenced goes on to publish, and puts runs of what is void
+ * into the cache that it shares with a session that began afterwards.
+ */
+static void
+test_runs_of_a_fenced_neighbour(void **state)
+{
+	for (unsigned final = 0; final < 2; final++) {
+		char dir[] = "/tmp/test-view-XXXXXX";
+		struct store *st = tool_store();
+		const struct condemned none = { .n_packs = 0 };
+		const struct final nothing = { .n_spared = 0 };
+		struct record late[PER_PACK], own[PER_PACK];
+		struct index_conf conf = { .store = st };
+		struct error err = ERROR_INIT;
+		struct index *fenced, *idx;
+		struct keyset ks;
+		struct prng p;
+
+		assert_non_null(mkdtemp(dir));
+		prng_init(&p, 7);
+		must(keyset_new(&ks, &err), &err);
+		conf.keys = &ks;
+		conf.cache_dir = dir;
+		fenced = open_session(&conf, 0, 1);
+		must(epoch_condemned_put(st, &ks, 1, &none, &err), &err);
+		if (final == 1)
+			must(epoch_final_put(st, &ks, 1, &nothing, &err), &err);
+		idx = open_session(&conf, 1, 2);
+		publish_pack(&p, fenced, late);
+		publish_pack(&p, idx, own);
+		expect_claims(idx, late, CLAIM_MINE);
+		expect_claims(idx, own, CLAIM_HAVE);
+		index_close(fenced);
+		index_close(idx);
+		keyset_wipe(&ks);
+		store_close(st);
+		remove_dir(dir);
+	}
+}
+
 /* Looking again helps where a prune got on, however often it was in vain. */
 static void
 test_looking_again_ends(void **state)
@@ -455,6 +553,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_against_the_words),
 		cmocka_unit_test(test_segments_carry_the_view),
+		cmocka_unit_test(test_runs_of_a_fenced_neighbour),
 		cmocka_unit_test(test_looking_again_ends),
 	};
 
