@@ -173,7 +173,7 @@ mark_and_plan(struct beginning *b, struct error *err)
 	rc = prune_plan_weigh(&b->plan, b->live, err);
 	if (rc == ERR_OK && b->plan.missed.n > 0)
 		rc = missing(&b->plan.missed, err);
-	return rc == ERR_OK ? prune_plan_choose(&b->plan, err) : rc;
+	return rc == ERR_OK ? prune_choose(&b->plan, err) : rc;
 }
 
 /* ---- the list ---- */

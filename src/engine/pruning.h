@@ -6,7 +6,8 @@
  *                     before each
  *   prune_begin.c     the first half: from the roots to the condemned list
  *   prune_mark.c      the chunks that roots need
- *   prune_plan.c      which packs hold them, and which packs may go
+ *   prune_plan.c      which packs hold them
+ *   prune_choose.c    which packs may go
  *   prune_move.c      what lives in sparse packs, to new ones
  *   prune_sessions.c  who is at work
  *   prune_roots.c     the snapshots
@@ -109,9 +110,6 @@ struct plan_pack *prune_plan_find(const struct plan *plan, const struct id *id);
 /* live and dead of every pack. */
 enum err prune_plan_weigh(struct plan *plan, struct live *live,
 	struct error *err) MUST_CHECK;
-/* Which packs may go, as they are or after their records were moved. */
-enum err prune_plan_choose(struct plan *plan, struct error *err) MUST_CHECK;
-
 struct plan_place {
 	struct location loc;
 	size_t pack; /* in v */
@@ -128,6 +126,12 @@ typedef enum err plan_chunk_fn(void *arg, const struct plan_place *places,
 	size_t n, struct error *err);
 enum err prune_plan_each_chunk(const struct plan *plan, plan_chunk_fn *fn,
 	void *arg, struct error *err) MUST_CHECK;
+
+/* ---- prune_choose.c ---- */
+
+/* Which packs may go: as they are, PLAN_GONE, or after their records were
+ * moved, PLAN_MOVE. */
+enum err prune_choose(struct plan *plan, struct error *err) MUST_CHECK;
 
 /* ---- prune_move.c ---- */
 
