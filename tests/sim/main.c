@@ -2,11 +2,13 @@
 /*
  * sim [--seed N] [--runs N] [--steps N] [--total N] [--check-every N]
  *     [--trace] [--random] [--want] [--twice]
+ *     [--late TEXT] [--sleep TEXT]
  *
  * Runs with the seeds N, N + 1, ...; each has so many steps.  --random begins
  * with a fresh seed.  --total: as many runs as it takes for so many steps.
  * --want: it is an error if something that can happen never did.  --twice:
- * each run is made twice, and must be the same.
+ * each run is made twice, and must be the same.  --late, --sleep: puts of names
+ * with TEXT in them often come late, or often wait for long.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -84,6 +86,8 @@ parse(struct options *o, int argc, char **argv)
 		{ "random", no_argument, NULL, 'R' },
 		{ "want", no_argument, NULL, 'w' },
 		{ "twice", no_argument, NULL, '2' },
+		{ "late", required_argument, NULL, 'l' },
+		{ "sleep", required_argument, NULL, 'z' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -111,6 +115,12 @@ parse(struct options *o, int argc, char **argv)
 		case 'R':
 			o->conf.seed = (uint64_t)time(NULL) * 1000003u +
 				       (uint64_t)getpid();
+			break;
+		case 'l':
+			o->conf.late = optarg;
+			break;
+		case 'z':
+			o->conf.sleep = optarg;
 			break;
 		case 'w':
 			o->want = true;

@@ -81,11 +81,14 @@ refs_of(unsigned k, unsigned version, unsigned out[MODEL_REFS])
 void
 model_random(struct model *m, struct prng *dice)
 {
+	struct prng p;
+
+	prng_init(&p, mix(9, prng_below(dice, MODEL_PROFILES), 0));
 	memset(m, 0, sizeof(*m));
 	for (unsigned k = 0; k < MODEL_KEYS; k++)
-		if (prng_below(dice, 3) > 0)
+		if (prng_below(&p, 3) > 0)
 			m->version[k] =
-				(uint8_t)(1 + prng_below(dice, MODEL_VERSIONS));
+				(uint8_t)(1 + prng_below(&p, MODEL_VERSIONS));
 }
 
 void

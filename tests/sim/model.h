@@ -22,16 +22,18 @@
 enum {
 	MODEL_KEYS = 40,
 	MODEL_VERSIONS = 3,
-	MODEL_CHUNKS = 28,
-	MODEL_REFS = 3,
-	MODEL_VALUE_MAX = 7000,
-	MODEL_CHUNK_MAX = 4500
+	MODEL_PROFILES = 10,
+	MODEL_CHUNKS = 100,
+	MODEL_REFS = 2,
+	MODEL_VALUE_MAX = 5000,
+	MODEL_CHUNK_MAX = 1200
 };
 
 struct model {
 	uint8_t version[MODEL_KEYS]; /* 0: there is no such entry */
 };
 
+/* One of a few. */
 void model_random(struct model *m, struct prng *dice);
 /* A few entries come, change and go. */
 void model_change(struct model *m, struct prng *dice);

@@ -61,8 +61,12 @@ sim_violation(struct sim *s, const char *fmt, ...)
 	va_end(args);
 	(void)fprintf(stderr,
 		"\nreplay: sim --seed %" PRIu64 " --steps %" PRIu64
-		" --check-every %" PRIu64 " --trace\n",
-		s->conf.seed, s->conf.steps, s->conf.check_every);
+		" --check-every %" PRIu64 "%s%s%s%s --trace\n",
+		s->conf.seed, s->conf.steps, s->conf.check_every,
+		s->conf.late != NULL ? " --late " : "",
+		s->conf.late != NULL ? s->conf.late : "",
+		s->conf.sleep != NULL ? " --sleep " : "",
+		s->conf.sleep != NULL ? s->conf.sleep : "");
 	(void)fflush(stderr);
 	(void)nftw(s->conf.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	(void)rmdir(s->conf.dir);
@@ -271,6 +275,16 @@ make_repository(struct sim *s)
 	repo_close(r);
 }
 
+static const char *
+draw_place(struct prng *d)
+{
+	static const char *const places[] = { "index/", "snapshots/",
+		"/condemned", "/final", "sessions/", "forgotten/" };
+
+	return prng_below(d, 2) == 0 ? NULL
+				     : places[prng_below(d, ARRAY_LEN(places))];
+}
+
 /* From almost nothing to a storm. */
 static void
 draw_rates(struct sim *s)
@@ -286,6 +300,14 @@ draw_rates(struct sim *s)
 	s->rates.sleep = prng_below(d, 2) == 0 ? 0 : 2500;
 	s->rates.wake = (uint32_t)(1000 + prng_below(d, 20000));
 	s->rates.lag = prng_below(d, 2) == 0 ? 0 : 150000;
+	s->rates.late_place = draw_place(d);
+	s->rates.sleep_place = draw_place(d);
+	if (s->conf.late != NULL)
+		s->rates.late_place = s->conf.late;
+	if (s->conf.sleep != NULL)
+		s->rates.sleep_place = s->conf.sleep;
+	if (s->rates.late_place != NULL && prng_below(d, 2) == 0)
+		s->rates.wake /= 10;
 	s->sticky = (uint32_t)(prng_below(d, 3) * 45);
 }
 

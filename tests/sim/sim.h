@@ -33,12 +33,16 @@ struct sim_conf {
 	uint64_t steps; /* after so many no new work begins */
 	uint64_t check_every; /* steps between two looks of the oracle */
 	bool trace;
+	const char *late, *sleep; /* instead of places that are drawn */
 	const char *dir; /* for caches and temporary files */
 };
 
 /* How often, of a million operations, each trouble comes. */
 struct sim_rates {
 	uint32_t fail, lost, late, twice, die, sleep;
+	/* Puts of names with this in them come late, or wait for long, much
+	 * more often; NULL is none. */
+	const char *late_place, *sleep_place;
 	uint32_t wake; /* a late request is executed, for each step */
 	uint32_t lag; /* a listing shows one that was deleted */
 };

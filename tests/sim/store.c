@@ -11,7 +11,7 @@
 #include "store/store_retry.h"
 #include "tests/sim/oracle.h"
 
-enum { GHOSTS = 256, LATE_SHOWN = 125000, SLEEP_STEPS = 4000 };
+enum { GHOSTS = 256, LATE_SHOWN = 125000, SLEEP_STEPS = 4000, OFTEN = 120000 };
 
 static const uint64_t year = 365 * 86400 * 1000000000ull;
 
@@ -182,8 +182,14 @@ is_decisive(enum op op, const char *name)
 	return false;
 }
 
+static bool
+is_place(const char *place, const char *name)
+{
+	return place != NULL && strstr(name, place) != NULL;
+}
+
 static enum fate
-draw_change_fate(struct sim *s, uint32_t weight)
+draw_change_fate(struct sim *s, uint32_t weight, bool often_late)
 {
 	const struct sim_rates *r = &s->rates;
 	struct prng *d = &s->dice;
@@ -192,7 +198,7 @@ draw_change_fate(struct sim *s, uint32_t weight)
 		return FATE_FAIL;
 	if (sim_chance(d, r->lost * weight))
 		return FATE_LOST;
-	if (sim_chance(d, r->late * weight))
+	if (sim_chance(d, often_late ? OFTEN : r->late * weight))
 		return prng_below(d, 3) == 0 ? FATE_DIE_LATE : FATE_LATE;
 	if (sim_chance(d, r->twice * weight))
 		return FATE_TWICE;
@@ -207,7 +213,8 @@ draw_fate(struct sim *s, enum op op, const char *name)
 	if (s->healthy)
 		return FATE_DONE;
 	if (op == OP_PUT || op == OP_DEL)
-		return draw_change_fate(s, is_decisive(op, name) ? 6 : 1);
+		return draw_change_fate(s, is_decisive(op, name) ? 6 : 1,
+			op == OP_PUT && is_place(s->rates.late_place, name));
 	/* There are many more of these. */
 	if (sim_chance(&s->dice, s->rates.fail / 4))
 		return FATE_FAIL;
@@ -215,11 +222,12 @@ draw_fate(struct sim *s, enum op op, const char *name)
 }
 
 static void
-maybe_sleep(struct actor *a)
+maybe_sleep(struct actor *a, enum op op, const char *name)
 {
 	struct sim *s = a->sim;
+	bool often = op == OP_PUT && is_place(s->rates.sleep_place, name);
 
-	if (s->healthy || !sim_chance(&s->dice, s->rates.sleep))
+	if (s->healthy || !sim_chance(&s->dice, often ? OFTEN : s->rates.sleep))
 		return;
 	sim_trace(s, "%s sleeps", a->name);
 	s->n.sleeps++;
@@ -264,7 +272,7 @@ begin(struct sim_store *st, enum op op, const char *name)
 		return FATE_DONE;
 	}
 	sim_yield(a);
-	maybe_sleep(a);
+	maybe_sleep(a, op, name);
 	fate = draw_fate(a->sim, op, name);
 	sim_trace(a->sim, "%s.%u %s %s%s", a->name, a->pid % 100000,
 		op_names[op], name, fate_names[fate]);
