@@ -13,8 +13,8 @@
  * committed by then is found by who lists the snapshots afterwards.
  *
  * A session whose object cannot be opened may have any view and any
- * namespace.  It is in the way, and is told, until it is so old that nobody
- * can be behind it.
+ * namespace.  It is in the way, and is told, until it is so old that hardly
+ * anybody can be behind it; then it is fenced in the namespace of every key.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -268,6 +268,33 @@ fence(struct pruning *p, const char *object, struct error *err)
 	return rc;
 }
 
+struct fencing {
+	struct pruning *p;
+	const struct uid *sid;
+};
+
+static enum err
+on_key(void *arg, const struct key_info *info, struct error *err)
+{
+	const struct fencing *f = arg;
+	char object[STORE_NAME_MAX + 1];
+
+	if (info->damaged)
+		return ERR_OK;
+	session_snapshot_name(object, info->ns_hex, f->sid);
+	return fence(f->p, object, err);
+}
+
+/* Nobody knows whose it is, so it is fenced wherever it could commit. */
+static enum err
+fence_everywhere(struct pruning *p, const struct session_seen *s,
+	struct error *err)
+{
+	struct fencing f = { p, &s->sid };
+
+	return keys_each(p->store, p->keys, on_key, &f, err);
+}
+
 /* Whether its commit has been made, or can be made no more. */
 static enum err
 resolve_one(struct pruning *p, const struct session_seen *s, bool *resolved,
@@ -279,8 +306,9 @@ resolve_one(struct pruning *p, const struct session_seen *s, bool *resolved,
 
 	*resolved = true;
 	if (!s->opened)
-		return prune_sessions_is_stale(p, s) ? ERR_OK
-						     : unreadable(s, err);
+		return prune_sessions_is_stale(p, s)
+			       ? fence_everywhere(p, s, err)
+			       : unreadable(s, err);
 	hex_encode(s->ns.b, UID_LEN, ns);
 	session_snapshot_name(object, ns, &s->sid);
 	rc = store_size(p->store, object, &size, err);
