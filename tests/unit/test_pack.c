@@ -218,8 +218,11 @@ test_table(void **state)
 	prng_init(&p, 3);
 	for (int round = 0; round < 200; round++) {
 		struct buf tail = BUF_INIT(1 << 20), plain = BUF_INIT(1 << 20);
-		struct pack_table_conf conf = { &f->ks.structure, &header, recs,
-			(uint32_t)prng_below(&p, 200), PACK_HEADER };
+		struct pack_table_conf conf = { .structure = &f->ks.structure,
+			.header = &header,
+			.recs = recs,
+			.n_recs = (uint32_t)prng_below(&p, 200),
+			.body_len = PACK_HEADER };
 		uint32_t len;
 		size_t bit;
 
