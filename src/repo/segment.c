@@ -123,7 +123,7 @@ segment_name(const struct segment_ref *ref, char out[SEGMENT_NAME_MAX])
 bool
 segment_name_parse(const char *name, struct segment_ref *ref)
 {
-	struct segment_ref found;
+	struct segment_ref found = { 0 };
 	const char *at = name;
 
 	if (!names_text(&at, "index/") || !names_number(&at, &found.epoch))

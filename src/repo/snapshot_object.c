@@ -30,7 +30,7 @@ snapshot_object_is_fence(const void *data, size_t len)
 bool
 snapshot_object_parse(const char *name, struct snapshot_name *out)
 {
-	struct snapshot_name found;
+	struct snapshot_name found = { .ns = { { 0 } } };
 	const char *at = name;
 
 	if (!names_text(&at, "snapshots/") ||
