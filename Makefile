@@ -65,6 +65,7 @@ soak:
 	@ninja -C $(B) tests/sim/sim
 	@$(B)/tests/sim/sim --random --total $(SOAK_STEPS) --want
 	@tests/sim/mutants/run $(B) $(B)/tests/sim/sim all
+	@tests/spin/run-spin soak
 
 cover:
 	@tools/deps build check cover
