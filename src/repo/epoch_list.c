@@ -99,7 +99,7 @@ cmp_snapshots(const void *a, const void *b)
 }
 
 static const struct kind snapshots = { sizeof(struct snapshot_name),
-	2 * UID_LEN, put_snapshot, get_snapshot, cmp_snapshots };
+	(size_t)2 * UID_LEN, put_snapshot, get_snapshot, cmp_snapshots };
 
 static enum err
 put_doomed(struct buf *out, const void *item, struct error *err)

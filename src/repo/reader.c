@@ -360,7 +360,7 @@ enum err
 repo_each_head(struct lane *lane, const struct id *id, repo_head_fn *fn,
 	void *arg, struct error *err)
 {
-	struct head_visit visit = { fn, arg, BUF_INIT(2 * CHUNK_MAX) };
+	struct head_visit visit = { fn, arg, BUF_INIT((size_t)2 * CHUNK_MAX) };
 	struct copies c = { NULL, 0, 0, false };
 	struct index *idx;
 	bool looked = false;

@@ -231,12 +231,12 @@ who_was_first(const struct session *s, const char *name, const struct buf *mine,
 	bool same;
 	enum err rc = is_mine(s->st, name, mine, &there, &same, err);
 
-	if (rc == ERR_NOTFOUND)
+	if (rc == ERR_NOTFOUND ||
+		(rc == ERR_OK &&
+			snapshot_object_is_fence(there.data, there.len)))
 		rc = fenced(name, err);
 	else if (rc != ERR_OK)
 		rc = err_wrap(err, "whose snapshot there is cannot be told");
-	else if (snapshot_object_is_fence(there.data, there.len))
-		rc = fenced(name, err);
 	else if (!same)
 		rc = err_set(err, ERR_EXISTS,
 			"%s: somebody else made this snapshot", name);
