@@ -11,7 +11,7 @@
 #include "store/store_retry.h"
 #include "tests/sim/oracle.h"
 
-enum { GHOSTS = 256, LATE_SHOWN = 125000, SLEEP_STEPS = 4000, OFTEN = 120000 };
+enum { GHOSTS = 256, SLEEP_STEPS = 4000, OFTEN = 120000 };
 
 static const uint64_t year = 365 * 86400 * 1000000000ull;
 
@@ -478,14 +478,6 @@ add_lag(struct sim *s, const char *prefix, struct names *out)
 		if (is_below(g->name, prefix) && !names_have(out, g->name) &&
 			sim_chance(&s->dice, s->rates.lag))
 			names_add(out, g->name, g->size);
-	}
-	for (size_t i = 0; i < air->n; i++) {
-		const struct request *r = &air->v[i];
-
-		if (!r->del && is_below(r->name, prefix) &&
-			!names_have(out, r->name) &&
-			sim_chance(&s->dice, LATE_SHOWN))
-			names_add(out, r->name, r->len);
 	}
 }
 

@@ -8,8 +8,8 @@
  * nothing this process does reaches the store.
  *
  * A listing shows every object whose put returned before it began and that
- * is not deleted before it ends; of others that were there lately, or are on
- * their way, it shows what it likes.
+ * is not deleted before it ends; of others that come, go or went lately it
+ * shows what it likes.
  */
 #ifndef TESTS_SIM_STORE_H
 #define TESTS_SIM_STORE_H
