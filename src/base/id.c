@@ -1,6 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/id.h"
 
+size_t
+id_find(const struct id *v, size_t n, const struct id *id)
+{
+	size_t from = 0, to = n;
+
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		int cmp = id_cmp(id, &v[mid]);
+
+		if (cmp == 0)
+			return mid;
+		if (cmp < 0)
+			to = mid;
+		else
+			from = mid + 1;
+	}
+	return SIZE_MAX;
+}
+
 uint64_t
 id_prefix(const struct id *id)
 {

@@ -37,6 +37,9 @@ id_cmp(const struct id *a, const struct id *b)
 	return memcmp(a->b, b->b, ID_LEN);
 }
 
+/* Which of n ids, ascending, is id; SIZE_MAX where none is. */
+size_t id_find(const struct id *v, size_t n, const struct id *id);
+
 /* The first eight bytes, big-endian: orders as the ids do. */
 uint64_t id_prefix(const struct id *id);
 

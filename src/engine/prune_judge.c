@@ -31,26 +31,6 @@ struct judging {
 	size_t n, cap;
 };
 
-/* SIZE_MAX where it is none of them. */
-static size_t
-find(const struct id *v, size_t n, const struct id *pack)
-{
-	size_t from = 0, to = n;
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-		int cmp = id_cmp(pack, &v[mid]);
-
-		if (cmp == 0)
-			return mid;
-		if (cmp < 0)
-			to = mid;
-		else
-			from = mid + 1;
-	}
-	return SIZE_MAX;
-}
-
 static void
 end_chunk(struct judging *j)
 {
@@ -105,10 +85,10 @@ on_place(void *arg, const struct location *loc, struct error *err)
 		rc = begin_chunk(j, &loc->rec.id, err);
 	if (rc != ERR_OK || !j->needed || j->safe)
 		return rc;
-	number = find(c->packs, c->n_packs, &loc->pack);
+	number = id_find(c->packs, c->n_packs, &loc->pack);
 	if (number != SIZE_MAX)
 		return add_place(j, number, err);
-	j->safe = find(c->made, c->n_made, &loc->pack) != SIZE_MAX;
+	j->safe = id_find(c->made, c->n_made, &loc->pack) != SIZE_MAX;
 	return ERR_OK;
 }
 

@@ -45,29 +45,9 @@ struct rebase {
 };
 
 static bool
-has_id(const struct id *v, size_t n, const struct id *id)
-{
-	size_t from = 0, to = n;
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-		int cmp = id_cmp(id, &v[mid]);
-
-		if (cmp == 0)
-			return true;
-		if (cmp < 0)
-			to = mid;
-		else
-			from = mid + 1;
-	}
-	return false;
-}
-
-static bool
 goes(const struct rebase *r, const struct id *pack)
 {
-	return has_id(r->c->packs, r->c->n_packs, pack) &&
-	       !has_id(r->f->spared, r->f->n_spared, pack);
+	return condemned_has_pack(r->c, pack) && !final_spares(r->f, pack);
 }
 
 static enum err

@@ -44,36 +44,21 @@ struct sweeping {
 };
 
 /* *gone where it is not there any more, by us or by others. */
-static enum err delete (struct sweeping *s, const char *name, bool *gone,
-	struct error *err) {
+static enum err
+remove_object(struct sweeping *s, const char *name, bool *gone,
+	struct error *err)
+{
 	enum err rc = pruning_going(s->p, err);
 
-	if (rc == ERR_OK) rc = store_del(s->p->store, name, err);
+	if (rc == ERR_OK)
+		rc = store_del(s->p->store, name, err);
 	*gone = rc == ERR_OK || rc == ERR_NOTFOUND;
-	if (rc == ERR_DENIED) s->p->figures->retained++;
+	if (rc == ERR_DENIED)
+		s->p->figures->retained++;
 	return *gone || rc == ERR_DENIED ? ERR_OK : rc;
 }
 
 /* ---- segments ---- */
-
-static bool
-names_segment(const struct final *f, const struct segment_ref *ref)
-{
-	size_t from = 0, to = f->n_segments;
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-		int cmp = segment_cmp(ref, &f->segments[mid]);
-
-		if (cmp == 0)
-			return true;
-		if (cmp < 0)
-			to = mid;
-		else
-			from = mid + 1;
-	}
-	return false;
-}
 
 /* Those of later epochs are none of ours. */
 static bool
@@ -81,7 +66,7 @@ is_void(const struct sweeping *s, const struct segment_ref *ref)
 {
 	bool ours = ref->base ? ref->epoch <= s->epoch : ref->epoch < s->epoch;
 
-	return ours && !names_segment(&s->f, ref);
+	return ours && !final_has_segment(&s->f, ref);
 }
 
 static enum err
@@ -98,32 +83,13 @@ sweep_segments(struct sweeping *s, struct error *err)
 		if (!is_void(s, &list.v[i].ref))
 			continue;
 		segment_name(&list.v[i].ref, name);
-		rc = delete (s, name, &gone, err);
+		rc = remove_object(s, name, &gone, err);
 	}
 	prune_segments_fini(&list);
 	return rc;
 }
 
 /* ---- packs ---- */
-
-static bool
-is_spared(const struct final *f, const struct id *pack)
-{
-	size_t from = 0, to = f->n_spared;
-
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-		int cmp = id_cmp(pack, &f->spared[mid]);
-
-		if (cmp == 0)
-			return true;
-		if (cmp < 0)
-			to = mid;
-		else
-			from = mid + 1;
-	}
-	return false;
-}
 
 static enum err
 sweep_pack(struct sweeping *s, const struct id *pack, struct error *err)
@@ -139,7 +105,7 @@ sweep_pack(struct sweeping *s, const struct id *pack, struct error *err)
 	if (rc == ERR_NOTFOUND)
 		return ERR_OK;
 	if (rc == ERR_OK)
-		rc = delete (s, name, &gone, err);
+		rc = remove_object(s, name, &gone, err);
 	if (rc == ERR_OK && gone) {
 		f->packs_deleted++;
 		f->bytes_freed += size;
@@ -155,7 +121,7 @@ sweep_packs(struct sweeping *s, struct error *err)
 
 	s->p->report->progress->items_total += s->c.n_packs - s->f.n_spared;
 	for (size_t i = 0; i < s->c.n_packs && rc == ERR_OK; i++)
-		if (!is_spared(&s->f, &s->c.packs[i]))
+		if (!final_spares(&s->f, &s->c.packs[i]))
 			rc = sweep_pack(s, &s->c.packs[i], err);
 	return rc;
 }
@@ -210,7 +176,7 @@ sweep_doomed(struct sweeping *s, struct error *err)
 		if (counts(&s->f, snap))
 			continue;
 		object_name(name, snap);
-		rc = delete (s, name, &gone, err);
+		rc = remove_object(s, name, &gone, err);
 		if (rc == ERR_OK && gone) {
 			s->p->figures->snapshots_swept++;
 			rc = remove_marks(s, snap, err);
@@ -291,7 +257,7 @@ sweep_if_void(struct sweeping *s, const char *name, struct error *err)
 	if (rc == ERR_NOTFOUND || rc == ERR_CORRUPT || rc == ERR_VERSION)
 		return ERR_OK;
 	if (rc == ERR_OK && opened.view < s->epoch)
-		rc = delete (s, name, &gone, err);
+		rc = remove_object(s, name, &gone, err);
 	return rc;
 }
 
@@ -318,7 +284,7 @@ sweep_snapshots(struct sweeping *s, struct error *err)
 		rc = check_newest(s, err);
 	for (at = 0; rc == ERR_OK && at < f->len;
 		at += strlen((char *)f->data + at) + 1)
-		rc = delete (s, (char *)f->data + at, &gone, err);
+		rc = remove_object(s, (char *)f->data + at, &gone, err);
 	for (at = 0; rc == ERR_OK && at < o->len;
 		at += strlen((char *)o->data + at) + 1)
 		rc = sweep_if_void(s, (char *)o->data + at, err);
@@ -344,7 +310,7 @@ sweep_sessions(struct sweeping *s, struct error *err)
 				 : !prune_sessions_is_stale(s->p, seen))
 			continue;
 		presence_name(name, &seen->sid);
-		rc = delete (s, name, &gone, err);
+		rc = remove_object(s, name, &gone, err);
 	}
 	prune_sessions_fini(&list);
 	return rc;

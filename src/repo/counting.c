@@ -30,17 +30,16 @@ final_fini(struct final *f)
 	*f = (struct final){ .n_spared = 0 };
 }
 
-static int
-cmp_ids(const void *a, const void *b)
-{
-	return id_cmp(a, b);
-}
-
 bool
 condemned_has_pack(const struct condemned *c, const struct id *pack)
 {
-	return c->n_packs > 0 && bsearch(pack, c->packs, c->n_packs,
-					 sizeof(*c->packs), cmp_ids) != NULL;
+	return id_find(c->packs, c->n_packs, pack) != SIZE_MAX;
+}
+
+bool
+final_spares(const struct final *f, const struct id *pack)
+{
+	return id_find(f->spared, f->n_spared, pack) != SIZE_MAX;
 }
 
 static int
@@ -60,6 +59,12 @@ bool
 condemned_has_counted(const struct condemned *c, const struct segment_ref *seg)
 {
 	return has_segment(c->counted, c->n_counted, seg);
+}
+
+bool
+final_has_segment(const struct final *f, const struct segment_ref *seg)
+{
+	return has_segment(f->segments, f->n_segments, seg);
 }
 
 enum err
@@ -100,7 +105,7 @@ counting_segment(const struct counting *c, const struct segment_ref *seg)
 {
 	if (!seg->base && seg->epoch >= c->state.final)
 		return true;
-	return has_segment(c->final.segments, c->final.n_segments, seg);
+	return final_has_segment(&c->final, seg);
 }
 
 static int

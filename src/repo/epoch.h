@@ -78,6 +78,8 @@ struct final {
 	size_t n_snapshots;
 };
 void final_fini(struct final *f);
+bool final_spares(const struct final *f, const struct id *pack);
+bool final_has_segment(const struct final *f, const struct segment_ref *seg);
 
 enum epoch_step { EPOCH_NONE, EPOCH_CONDEMNED, EPOCH_FINAL, EPOCH_DONE };
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/id.h"
@@ -77,10 +78,41 @@ prefix_orders_as_ids_do(void **state)
 	}
 }
 
+static int
+by_bytes(const void *a, const void *b)
+{
+	return id_cmp(a, b);
+}
+
+static void
+found_as_by_looking_at_each(void **state)
+{
+	struct id v[40], wanted = { { 0 } };
+	struct prng p;
+
+	prng_init(&p, 3);
+	for (size_t n = 0; n <= 40; n++) {
+		memset(v, 0, sizeof(v));
+		for (size_t i = 0; i < n; i++)
+			v[i].b[31] = (uint8_t)(6 * i + prng_below(&p, 6));
+		qsort(v, n, sizeof(*v), by_bytes);
+		for (unsigned last = 0; last < 256; last++) {
+			size_t at = SIZE_MAX;
+
+			wanted.b[31] = (uint8_t)last;
+			for (size_t i = 0; i < n; i++)
+				if (id_eq(&v[i], &wanted))
+					at = i;
+			assert_true(id_find(v, n, &wanted) == at);
+		}
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(found_as_by_looking_at_each),
 		cmocka_unit_test(hex_comes_back),
 		cmocka_unit_test(hex_takes_lower_case_digits_only),
 		cmocka_unit_test(prefix_orders_as_ids_do),
