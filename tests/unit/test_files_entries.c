@@ -111,9 +111,10 @@ every_type_as_it_is(void **state)
 	recorder_init(&rec);
 	assert_int_equal(job_run(&j, &rec), ERR_OK);
 	assert_int_equal(rec.n_problems, 0);
-	/* "/", "/tmp", top, and what is in it */
+	/* "/", "/tmp", top, and what is in it; in the first two, others make
+	 * files meanwhile */
 	assert_int_equal(rec.n, geteuid() == 0 ? 13 : 11);
-	for (size_t i = 0; i < rec.n; i++)
+	for (size_t i = 2; i < rec.n; i++)
 		assert_as_stat(&rec, &rec.v[i]);
 	for (size_t i = 3; i < rec.n; i++) {
 		r = &rec.v[i];
