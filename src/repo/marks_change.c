@@ -145,39 +145,37 @@ still_there(struct store *st, const struct snapshot_name *name,
 }
 
 static enum err
-is_held(const struct snapshot_name *name, struct error *err)
+tell(const struct snapshot_name *name, enum err code, const char *what,
+	struct error *err)
 {
 	char sid[UID_HEX + 1];
 
 	hex_encode(name->sid.b, UID_LEN, sid);
-	return err_set(err, ERR_USAGE,
-		"snapshot %.8s is held, and so cannot be forgotten; release it "
-		"first",
-		sid);
+	return err_set(err, code, "snapshot %.8s %s", sid, what);
+}
+
+static enum err
+is_held(const struct snapshot_name *name, struct error *err)
+{
+	return tell(name, ERR_USAGE,
+		"is held, and so cannot be forgotten; release it first", err);
 }
 
 static enum err
 is_swept(const struct snapshot_name *name, enum err code, struct error *err)
 {
-	char sid[UID_HEX + 1];
-
-	hex_encode(name->sid.b, UID_LEN, sid);
-	return err_set(err, code,
-		"snapshot %.8s was forgotten, and a prune is removing it or "
-		"has removed it",
-		sid);
+	return tell(name, code,
+		"was forgotten, and a prune is removing it or has removed it",
+		err);
 }
 
 static enum err
 gets_in_the_way(const struct snapshot_name *name, struct error *err)
 {
-	char sid[UID_HEX + 1];
-
-	hex_encode(name->sid.b, UID_LEN, sid);
-	return err_set(err, ERR_IO,
-		"snapshot %.8s: forgotten and undeleted again and again by "
-		"others, or objects that mean nothing lie below forgotten/",
-		sid);
+	return tell(name, ERR_IO,
+		"is forgotten and undeleted again and again by others, or "
+		"objects that mean nothing lie below forgotten/",
+		err);
 }
 
 /*
@@ -293,7 +291,6 @@ marks_undelete(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct error *err)
 {
 	struct mark_object o = { .kind = MARK_END, .name = *name };
-	char sid[UID_HEX + 1];
 	struct error why = ERROR_INIT;
 	struct mark m = { 0 };
 	enum err rc;
@@ -303,10 +300,8 @@ marks_undelete(struct store *st, const struct keyset *ks,
 		rc = marks_look(st, ks, name, &m, err);
 	if (rc != ERR_OK)
 		return rc;
-	hex_encode(name->sid.b, UID_LEN, sid);
 	if (!m.forgotten)
-		return err_set(err, ERR_NOTFOUND,
-			"snapshot %.8s is not forgotten", sid);
+		return tell(name, ERR_NOTFOUND, "is not forgotten", err);
 	if (m.swept)
 		return is_swept(name, ERR_EXISTS, err);
 	rc = end_marks(st, ks, &m, err);
@@ -429,16 +424,6 @@ marks_remove(struct store *st, const struct snapshot_name *name,
 	return rc == ERR_OK ? del(st, &hold, err) : rc;
 }
 
-static enum err
-is_forgotten(const struct snapshot_name *name, struct error *err)
-{
-	char sid[UID_HEX + 1];
-
-	hex_encode(name->sid.b, UID_LEN, sid);
-	return err_set(err, ERR_USAGE,
-		"snapshot %.8s is forgotten; undelete it first", sid);
-}
-
 /* The hold is there: against whoever did not see it. */
 static enum err
 defend(struct store *st, const struct keyset *ks,
@@ -472,7 +457,8 @@ marks_hold(struct store *st, const struct keyset *ks,
 	if (rc != ERR_OK)
 		return rc;
 	if (m.forgotten)
-		return is_forgotten(name, err);
+		return tell(name, ERR_USAGE, "is forgotten; undelete it first",
+			err);
 	if (!m.held)
 		rc = put_reason(st, ks, &o, reason, &why);
 	if (rc == ERR_EXISTS) {
@@ -499,7 +485,7 @@ marks_release(struct store *st, const struct keyset *ks,
 	const struct snapshot_name *name, struct error *err)
 {
 	struct mark_object o = { .kind = MARK_HOLD, .name = *name };
-	char sid[UID_HEX + 1], object[STORE_NAME_MAX + 1];
+	char object[STORE_NAME_MAX + 1];
 	struct mark m = { 0 };
 	enum err rc;
 
@@ -515,6 +501,5 @@ marks_release(struct store *st, const struct keyset *ks,
 	rc = store_del(st, object, err);
 	if (rc != ERR_NOTFOUND)
 		return rc;
-	hex_encode(name->sid.b, UID_LEN, sid);
-	return err_set(err, ERR_NOTFOUND, "snapshot %.8s is not held", sid);
+	return tell(name, ERR_NOTFOUND, "is not held", err);
 }
