@@ -13,9 +13,8 @@
  */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "engine/pruning.h"
-
-enum { PLACES_FIRST = 8 };
 
 struct judging {
 	struct pruning *p;
@@ -44,16 +43,11 @@ end_chunk(struct judging *j)
 static enum err
 add_place(struct judging *j, size_t number, struct error *err)
 {
-	size_t cap = j->cap > 0 ? 2 * j->cap : PLACES_FIRST;
-	size_t *v;
+	size_t *v = array_grow(j->places, j->n, &j->cap, sizeof(*v), err);
 
-	if (j->n == j->cap) {
-		v = reallocarray(j->places, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		j->places = v;
-		j->cap = cap;
-	}
+	if (v == NULL)
+		return err->code;
+	j->places = v;
 	j->places[j->n++] = number;
 	return ERR_OK;
 }

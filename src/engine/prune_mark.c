@@ -10,12 +10,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "engine/crew.h"
 #include "engine/idset.h"
 #include "engine/pruning.h"
 #include "tree/node.h"
-
-enum { STACK_FIRST = 1024 };
 
 struct mark_walk {
 	struct pruning *p;
@@ -38,20 +37,16 @@ struct walker {
 static enum err
 push(struct mark_walk *w, const struct id *id, struct error *err)
 {
-	size_t cap = w->cap > 0 ? 2 * w->cap : STACK_FIRST;
 	struct id *v;
 	bool added;
 	enum err rc = idset_add(&w->met, id, &added, err);
 
 	if (rc != ERR_OK || !added)
 		return rc;
-	if (w->n == w->cap) {
-		v = reallocarray(w->stack, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		w->stack = v;
-		w->cap = cap;
-	}
+	v = array_grow(w->stack, w->n, &w->cap, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	w->stack = v;
 	w->stack[w->n++] = *id;
 	w->p->report->progress->items_total++;
 	return live_add(w->live, id, err);

@@ -13,10 +13,11 @@
  */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "engine/pruning.h"
 #include "repo/mover.h"
 
-enum { BATCH_MAX = 256 << 10, BATCH_FIRST = 1024 };
+enum { BATCH_MAX = 256 << 10 };
 
 struct batch {
 	struct plan *plan;
@@ -29,16 +30,11 @@ struct batch {
 static enum err
 add_place(struct batch *b, const struct plan_place *place, struct error *err)
 {
-	size_t cap = b->cap > 0 ? 2 * b->cap : BATCH_FIRST;
-	struct plan_place *v;
+	struct plan_place *v = array_grow(b->v, b->n, &b->cap, sizeof(*v), err);
 
-	if (b->n == b->cap) {
-		v = reallocarray(b->v, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		b->v = v;
-		b->cap = cap;
-	}
+	if (v == NULL)
+		return err->code;
+	b->v = v;
 	b->v[b->n++] = *place;
 	return ERR_OK;
 }

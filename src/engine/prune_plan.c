@@ -10,15 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "engine/pruning.h"
 #include "repo/pack.h"
 
-enum {
-	FIRST = 1 << 16,
-	PACKS_FIRST = 256,
-	PLACES_FIRST = 8,
-	COMPARE = 64 << 10
-};
+enum { FIRST = 1 << 16, PACKS_FIRST = 256, COMPARE = 64 << 10 };
 
 void
 prune_plan_fini(struct plan *plan)
@@ -230,7 +226,6 @@ on_place(void *arg, const struct location *loc, struct error *err)
 {
 	struct chunk_walk *w = arg;
 	struct plan_pack *pack = prune_plan_find(w->plan, &loc->pack);
-	size_t cap = w->cap > 0 ? 2 * w->cap : PLACES_FIRST;
 	struct plan_place *v;
 	enum err rc = ERR_OK;
 
@@ -239,13 +234,10 @@ on_place(void *arg, const struct location *loc, struct error *err)
 	/* It came into the index after its packs were looked at. */
 	if (rc != ERR_OK || pack == NULL)
 		return rc;
-	if (w->n == w->cap) {
-		v = reallocarray(w->v, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		w->v = v;
-		w->cap = cap;
-	}
+	v = array_grow(w->v, w->n, &w->cap, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	w->v = v;
 	w->v[w->n++] = (struct plan_place){ *loc, (size_t)(pack - w->plan->v) };
 	return ERR_OK;
 }

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "codec/hash.h"
 #include "engine/idset.h"
 #include "engine/pruning.h"
@@ -21,7 +22,6 @@
 enum {
 	SMALL = 1 << 20, /* as stored; fewer than two of these are left alone */
 	BASE_RECORDS = 256 << 10,
-	RECS_FIRST = 256,
 	SAID_MAX = 16 << 20 /* of one pack */
 };
 
@@ -41,7 +41,8 @@ struct rebase {
 	bool stays;
 	struct pack_info pack;
 	struct record *recs;
-	uint32_t n, cap_recs;
+	uint32_t n;
+	size_t cap_recs;
 };
 
 static bool
@@ -53,17 +54,14 @@ goes(const struct rebase *r, const struct id *pack)
 static enum err
 name(struct rebase *r, const struct segment_ref *ref, struct error *err)
 {
-	size_t cap = r->cap > 0 ? 2 * r->cap : RECS_FIRST;
-	struct segment_ref *v;
+	struct final *f = r->f;
+	struct segment_ref *v = array_grow(f->segments, f->n_segments, &r->cap,
+		sizeof(*v), err);
 
-	if (r->f->n_segments == r->cap) {
-		v = reallocarray(r->f->segments, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		r->f->segments = v;
-		r->cap = cap;
-	}
-	r->f->segments[r->f->n_segments++] = *ref;
+	if (v == NULL)
+		return err->code;
+	f->segments = v;
+	f->segments[f->n_segments++] = *ref;
 	return ERR_OK;
 }
 
@@ -146,18 +144,14 @@ static enum err
 on_record(void *arg, const struct location *loc, struct error *err)
 {
 	struct rebase *r = arg;
-	uint32_t cap = r->cap_recs > 0 ? 2 * r->cap_recs : RECS_FIRST;
 	struct record *v;
 
 	if (!r->stays)
 		return ERR_OK;
-	if (r->n == r->cap_recs) {
-		v = reallocarray(r->recs, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		r->recs = v;
-		r->cap_recs = cap;
-	}
+	v = array_grow(r->recs, r->n, &r->cap_recs, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	r->recs = v;
 	r->recs[r->n++] = loc->rec;
 	return ERR_OK;
 }

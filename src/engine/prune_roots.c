@@ -15,15 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "engine/pruning.h"
 #include "model/snapshot.h"
 #include "repo/snapshot_object.h"
 
-enum {
-	NAMES_MAX = 1 << 30,
-	FIRST = 64,
-	FENCE_LEN = sizeof(SNAPSHOT_FENCE) - 1
-};
+enum { NAMES_MAX = 1 << 30, FENCE_LEN = sizeof(SNAPSHOT_FENCE) - 1 };
 
 struct reading {
 	struct roots *r;
@@ -47,61 +44,43 @@ prune_roots_fini(struct roots *r)
 	*r = (struct roots){ 0 };
 }
 
-/* Room for one more. */
-static enum err
-grow(void **v, size_t n, size_t *cap, size_t each, struct error *err)
-{
-	size_t more = *cap > 0 ? 2 * *cap : FIRST;
-	void *mem;
-
-	if (n < *cap)
-		return ERR_OK;
-	mem = reallocarray(*v, more, each);
-	if (mem == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	*v = mem;
-	*cap = more;
-	return ERR_OK;
-}
-
 static enum err
 add_root(struct roots *r, const struct id *id, struct error *err)
 {
-	void *v = r->v;
-	enum err rc = grow(&v, r->n, &r->cap, sizeof(*id), err);
+	struct id *v = array_grow(r->v, r->n, &r->cap, sizeof(*v), err);
 
+	if (v == NULL)
+		return err->code;
 	r->v = v;
-	if (rc == ERR_OK)
-		r->v[r->n++] = *id;
-	return rc;
+	v[r->n++] = *id;
+	return ERR_OK;
 }
 
 static enum err
 add_counting(struct roots *r, const struct snapshot_name *name,
 	struct error *err)
 {
-	void *v = r->counting;
-	enum err rc =
-		grow(&v, r->n_counting, &r->cap_counting, sizeof(*name), err);
+	struct snapshot_name *v = array_grow(r->counting, r->n_counting,
+		&r->cap_counting, sizeof(*v), err);
 
+	if (v == NULL)
+		return err->code;
 	r->counting = v;
-	if (rc == ERR_OK)
-		r->counting[r->n_counting++] = *name;
-	return rc;
+	v[r->n_counting++] = *name;
+	return ERR_OK;
 }
 
 static enum err
 add_doomed(struct roots *r, const struct mark *mark, struct error *err)
 {
-	void *v = r->doomed;
-	enum err rc =
-		grow(&v, r->n_doomed, &r->cap_doomed, sizeof(*r->doomed), err);
+	struct doomed *v = array_grow(r->doomed, r->n_doomed, &r->cap_doomed,
+		sizeof(*v), err);
 
+	if (v == NULL)
+		return err->code;
 	r->doomed = v;
-	if (rc == ERR_OK)
-		r->doomed[r->n_doomed++] =
-			(struct doomed){ mark->name, mark->k };
-	return rc;
+	v[r->n_doomed++] = (struct doomed){ mark->name, mark->k };
+	return ERR_OK;
 }
 
 static int

@@ -2,10 +2,9 @@
 /* prune_segments: the index segments in the store, and which of them count. */
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "engine/pruning.h"
 #include "repo/segment.h"
-
-enum { SEGMENTS_FIRST = 64 };
 
 void
 prune_segments_fini(struct index_segments *s)
@@ -19,20 +18,16 @@ static enum err
 on_segment(void *arg, const char *name, uint64_t size, struct error *err)
 {
 	struct index_segments *s = arg;
-	size_t cap = s->cap > 0 ? 2 * s->cap : SEGMENTS_FIRST;
 	struct index_segment seg = { .size = size };
 	struct index_segment *v;
 
 	/* Other names may mean something to a later version. */
 	if (!segment_name_parse(name, &seg.ref))
 		return ERR_OK;
-	if (s->n == s->cap) {
-		v = reallocarray(s->v, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		s->v = v;
-		s->cap = cap;
-	}
+	v = array_grow(s->v, s->n, &s->cap, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	s->v = v;
 	s->v[s->n++] = seg;
 	return ERR_OK;
 }

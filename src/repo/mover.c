@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "codec/hash.h"
 #include "repo/lane.h"
 #include "repo/pack.h"
@@ -30,8 +31,7 @@ enum {
 	QUEUE_MAX = 4096, /* records of a read */
 	SPAN_MAX = 8 << 20, /* bytes of a read, but for one large record */
 	GAP_MAX = 128 << 10, /* bytes between records that are read in vain */
-	ENVELOPES_AHEAD = 64,
-	RECS_FIRST = 1024
+	ENVELOPES_AHEAD = 64
 };
 
 /* A pack being made. */
@@ -39,9 +39,11 @@ struct target {
 	enum pack_kind kind;
 	struct buf bytes;
 	struct record *recs;
-	uint32_t n_recs, cap_recs;
+	uint32_t n_recs;
+	size_t cap_recs;
 	struct envelope *foreign;
-	uint32_t n_foreign, cap_foreign;
+	uint32_t n_foreign;
+	size_t cap_foreign;
 };
 
 struct mover {
@@ -55,7 +57,7 @@ struct mover {
 	struct buf read;
 	uint64_t stored;
 	struct id *packs; /* made so far */
-	uint32_t n_packs, cap_packs;
+	size_t n_packs, cap_packs;
 	bool finished;
 };
 
@@ -156,29 +158,12 @@ close_target(struct mover *m, struct target *t, struct error *err)
 	return pack_table_seal(&t->bytes, &conf, err);
 }
 
-/* One more of each, n being there. */
-static enum err
-grow(void **v, uint32_t n, uint32_t *cap, size_t each, struct error *err)
-{
-	uint32_t more = *cap > 0 ? 2 * *cap : RECS_FIRST;
-	void *mem;
-
-	if (n < *cap)
-		return ERR_OK;
-	mem = reallocarray(*v, more, each);
-	if (mem == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	*v = mem;
-	*cap = more;
-	return ERR_OK;
-}
-
 static enum err
 store_target(struct mover *m, struct target *t, struct error *err)
 {
 	struct pack_info info = { .n_records = t->n_recs };
 	char name[PACK_NAME];
-	void *v;
+	struct id *packs;
 	enum err rc;
 
 	if (t->n_recs == 0)
@@ -195,11 +180,11 @@ store_target(struct mover *m, struct target *t, struct error *err)
 		rc = index_add(m->index, &info, t->recs, err);
 	if (rc != ERR_OK)
 		return rc;
-	v = m->packs;
-	rc = grow(&v, m->n_packs, &m->cap_packs, sizeof(*m->packs), err);
-	m->packs = v;
-	if (rc != ERR_OK)
-		return rc;
+	packs = array_grow(m->packs, m->n_packs, &m->cap_packs, sizeof(*packs),
+		err);
+	if (packs == NULL)
+		return err->code;
+	m->packs = packs;
 	m->packs[m->n_packs++] = info.id;
 	m->stored += info.size;
 	buf_clear(&t->bytes);
@@ -216,8 +201,7 @@ number_of(struct target *t, const struct envelope *env, uint16_t *number,
 	struct error *err)
 {
 	uint32_t n = t->n_foreign;
-	void *v = t->foreign;
-	enum err rc;
+	struct envelope *v;
 
 	for (uint32_t i = n; i > 0 && i + ENVELOPES_AHEAD > n; i--)
 		if (t->foreign[i - 1].epoch == env->epoch &&
@@ -226,10 +210,10 @@ number_of(struct target *t, const struct envelope *env, uint16_t *number,
 			*number = (uint16_t)i;
 			return ERR_OK;
 		}
-	rc = grow(&v, n, &t->cap_foreign, sizeof(*env), err);
+	v = array_grow(t->foreign, n, &t->cap_foreign, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
 	t->foreign = v;
-	if (rc != ERR_OK)
-		return rc;
 	t->foreign[t->n_foreign++] = *env;
 	*number = (uint16_t)t->n_foreign;
 	return ERR_OK;
@@ -241,7 +225,7 @@ append(struct mover *m, struct target *t, const struct location *loc,
 {
 	struct record rec = loc->rec;
 	struct envelope env;
-	void *v = t->recs;
+	struct record *v;
 	enum err rc = keycache_envelope(m->repo->keycache, &loc->pack,
 		rec.envelope, &env, err);
 
@@ -251,10 +235,11 @@ append(struct mover *m, struct target *t, const struct location *loc,
 		rc = number_of(t, &env, &rec.envelope, err);
 	if (rc != ERR_OK)
 		return rc;
-	rc = grow(&v, t->n_recs, &t->cap_recs, sizeof(rec), err);
+	v = array_grow(t->recs, t->n_recs, &t->cap_recs, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
 	t->recs = v;
-	if (rc == ERR_OK)
-		rc = buf_put(&t->bytes, sealed, rec.stored_len, err);
+	rc = buf_put(&t->bytes, sealed, rec.stored_len, err);
 	if (rc != ERR_OK)
 		return rc;
 	t->recs[t->n_recs++] = rec;

@@ -14,9 +14,10 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
 #include "repo/pack.h"
 
-enum { PLACES_MAX = 16, COPIES_FIRST = 4, COPIES_MAX = 4096 };
+enum { PLACES_MAX = 16, COPIES_MAX = 4096 };
 
 static enum err
 wrap_chunk(const struct id *id, struct error *err)
@@ -297,19 +298,15 @@ struct copies {
 static enum err
 copies_add(struct copies *c, const struct location *loc, struct error *err)
 {
-	size_t cap = c->cap > 0 ? 2 * c->cap : COPIES_FIRST;
 	struct location *v;
 
 	if (c->n == COPIES_MAX)
 		return err_set(err, ERR_CORRUPT, "has more than %d copies",
 			COPIES_MAX);
-	if (c->n == c->cap) {
-		v = reallocarray(c->v, cap, sizeof(*v));
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		c->v = v;
-		c->cap = cap;
-	}
+	v = array_grow(c->v, c->n, &c->cap, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	c->v = v;
 	c->v[c->n++] = *loc;
 	return ERR_OK;
 }
