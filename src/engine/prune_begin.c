@@ -37,6 +37,7 @@ struct beginning {
 	struct index_segments segments;
 	struct live *live;
 	struct condemned c;
+	uint64_t n_strays;
 };
 
 static void
@@ -124,6 +125,15 @@ look_at_packs(struct beginning *b, struct error *err)
 }
 
 static enum err
+on_stray(void *arg, const struct snapshot_name *name, struct error *err)
+{
+	struct beginning *b = arg;
+
+	b->n_strays++;
+	return ERR_OK;
+}
+
+static enum err
 look_around(struct beginning *b, struct error *err)
 {
 	struct pruning *p = b->p;
@@ -135,6 +145,8 @@ look_around(struct beginning *b, struct error *err)
 		rc = prune_plan_list(&b->plan, p, err);
 	if (rc == ERR_OK)
 		rc = prune_roots_read(&b->roots, p, err);
+	if (rc == ERR_OK)
+		rc = prune_strays(p, on_stray, b, err);
 	if (rc == ERR_OK)
 		rc = index_refresh(p->index, err);
 	if (rc == ERR_OK)
@@ -202,8 +214,8 @@ has_work(const struct beginning *b)
 			   b->segments.v[i].size < SEGMENT_SMALL;
 	}
 	return count_gone(&b->plan) > 0 || b->roots.n_doomed > 0 ||
-	       b->roots.n_void > 0 || b->roots.n_fences > 0 || n_void > 0 ||
-	       n_small >= SEGMENTS_MANY;
+	       b->roots.n_void > 0 || b->roots.n_fences > 0 ||
+	       b->n_strays > 0 || n_void > 0 || n_small >= SEGMENTS_MANY;
 }
 
 static enum err

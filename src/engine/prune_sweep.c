@@ -24,7 +24,6 @@
 #include <string.h>
 
 #include "engine/pruning.h"
-#include "repo/mark_object.h"
 #include "repo/pack.h"
 #include "repo/presence.h"
 #include "repo/segment.h"
@@ -39,7 +38,6 @@ struct sweeping {
 	struct condemned c;
 	struct final f;
 	struct buf fences, others; /* names in snapshots/, each with its NUL */
-	struct buf marked; /* struct snapshot_name of each mark */
 	struct buf sealed, plain;
 };
 
@@ -152,9 +150,9 @@ object_name(char out[STORE_NAME_MAX + 1], const struct snapshot_name *name)
 }
 
 static enum err
-remove_marks(struct sweeping *s, const struct snapshot_name *name,
-	struct error *err)
+remove_marks(void *arg, const struct snapshot_name *name, struct error *err)
 {
+	struct sweeping *s = arg;
 	enum err rc = marks_remove(s->p->store, name, err);
 
 	if (rc == ERR_DENIED)
@@ -181,47 +179,6 @@ sweep_doomed(struct sweeping *s, struct error *err)
 			s->p->figures->snapshots_swept++;
 			rc = remove_marks(s, snap, err);
 		}
-	}
-	return rc;
-}
-
-static enum err
-on_mark(void *arg, const char *name, uint64_t size, struct error *err)
-{
-	struct sweeping *s = arg;
-	struct mark_object o;
-
-	if (!mark_object_parse(&o, name))
-		return ERR_OK;
-	return buf_put(&s->marked, &o.name, sizeof(o.name), err);
-}
-
-/* Marks of all kinds whose snapshot is not there: it was deleted by a run that
- * got no further, or they came when it had been. */
-static enum err
-sweep_marks(struct sweeping *s, struct error *err)
-{
-	struct pruning *p = s->p;
-	struct snapshot_name snap, last = { { { 0 } }, { { 0 } } };
-	char name[STORE_NAME_MAX + 1];
-	uint64_t size;
-	enum err rc = store_list(p->store, "forgotten", on_mark, s, err);
-
-	if (rc == ERR_OK)
-		rc = store_list(p->store, "holds", on_mark, s, err);
-	if (rc == ERR_OK && s->marked.len > 0)
-		qsort(s->marked.data, s->marked.len / sizeof(snap),
-			sizeof(snap), cmp_names);
-	for (size_t at = 0; rc == ERR_OK && at < s->marked.len;
-		at += sizeof(snap)) {
-		memcpy(&snap, s->marked.data + at, sizeof(snap));
-		if (epoch_snapshot_cmp(&snap, &last) == 0)
-			continue;
-		last = snap;
-		object_name(name, &snap);
-		rc = store_size(p->store, name, &size, err);
-		if (rc == ERR_NOTFOUND)
-			rc = remove_marks(s, &snap, err);
 	}
 	return rc;
 }
@@ -332,7 +289,7 @@ sweep_all(struct sweeping *s, struct error *err)
 	if (rc == ERR_OK)
 		rc = sweep_snapshots(s, err);
 	if (rc == ERR_OK)
-		rc = sweep_marks(s, err);
+		rc = prune_strays(s->p, remove_marks, s, err);
 	return rc == ERR_OK ? sweep_sessions(s, err) : rc;
 }
 
@@ -359,7 +316,6 @@ prune_sweep(struct pruning *p, uint64_t epoch, struct error *err)
 		.epoch = epoch,
 		.fences = BUF_INIT(NAMES_MAX),
 		.others = BUF_INIT(NAMES_MAX),
-		.marked = BUF_INIT(NAMES_MAX),
 		.sealed = BUF_INIT(SNAPSHOT_MAX),
 		.plain = BUF_INIT(SNAPSHOT_MAX) };
 	enum err rc;
@@ -376,7 +332,6 @@ prune_sweep(struct pruning *p, uint64_t epoch, struct error *err)
 	final_fini(&s.f);
 	buf_fini(&s.fences);
 	buf_fini(&s.others);
-	buf_fini(&s.marked);
 	buf_fini(&s.sealed);
 	buf_fini(&s.plain);
 	return rc;

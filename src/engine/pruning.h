@@ -11,6 +11,7 @@
  *   prune_move.c      what lives in sparse packs, to new ones
  *   prune_sessions.c  who is at work
  *   prune_roots.c     the snapshots
+ *   prune_strays.c    marks of snapshots that are not there
  *   prune_segments.c  the index segments
  *   prune_judge.c     the second half: what is needed after all
  *   prune_rebase.c    index segments without what goes
@@ -222,6 +223,14 @@ enum err prune_roots_read_again(struct roots *r, struct pruning *p,
 	uint64_t epoch, const struct condemned *c,
 	struct error *err) MUST_CHECK;
 void prune_roots_fini(struct roots *r);
+
+/* ---- prune_strays.c ---- */
+
+/* Each snapshot, once, that has marks and is not there. */
+typedef enum err prune_stray_fn(void *arg, const struct snapshot_name *name,
+	struct error *err);
+enum err prune_strays(struct pruning *p, prune_stray_fn *fn, void *arg,
+	struct error *err) MUST_CHECK;
 
 /* ---- the halves ---- */
 
