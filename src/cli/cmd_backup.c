@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,14 +82,14 @@ request_alloc(struct request *q, const struct cli *c, struct error *err)
 	if (q->args == NULL || q->settings == NULL || q->texts == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	q->conf.args = q->args;
-	q->conf.settings = q->settings;
+	q->conf.settings.v = q->settings;
 	return ERR_OK;
 }
 
 static void
 set_option(struct request *q, const char *name, const char *value)
 {
-	q->settings[q->conf.n_settings++] = (struct setting){ name, value };
+	q->settings[q->conf.settings.n++] = (struct setting){ name, value };
 }
 
 static enum err
@@ -173,6 +174,15 @@ take_stdin(struct request *q, const struct cli *c, struct error *err)
 }
 
 static enum err
+check_settings(const struct request *q, struct error *err)
+{
+	char who[64];
+
+	(void)snprintf(who, sizeof(who), "source %s", q->ops->scheme);
+	return settings_check(&q->conf.settings, q->ops->options, who, err);
+}
+
+static enum err
 request_fill(struct request *q, const struct cli *c, struct error *err)
 {
 	enum err rc = request_alloc(q, c, err);
@@ -185,7 +195,7 @@ request_fill(struct request *q, const struct cli *c, struct error *err)
 	if (rc == ERR_OK)
 		rc = take_options(q, c, err);
 	if (rc == ERR_OK)
-		rc = source_conf_check(q->ops, &q->conf, err);
+		rc = check_settings(q, err);
 	return rc;
 }
 

@@ -68,7 +68,7 @@ help_print(FILE *out, const struct command *cmd)
 void
 help_source(FILE *out, const struct source_ops *ops)
 {
-	const struct source_option *o = ops->options;
+	const struct option_spec *o = ops->options;
 
 	(void)fprintf(out, "%s: %s\n\nOptions, as -o NAME=VALUE:\n",
 		ops->scheme, ops->summary);

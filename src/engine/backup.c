@@ -15,10 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/hash.h"
 #include "engine/select.h"
 #include "engine/sink.h"
 
-enum { RECORD_MAX = 16 << 20 };
+enum { RECORD_MAX = 16 << 20, JOB_HEX = 16 };
 
 static const char not_cached[] =
 	"this key cannot read the previous snapshot, and the local cache does "
@@ -31,6 +32,8 @@ struct run {
 	struct snapshot snap; /* to be */
 	struct ingest in;
 	struct backup_sink *sink;
+	char job[JOB_HEX + 1]; /* for struct source_run */
+	bool frozen; /* the source waits for a thaw */
 	bool fenced; /* this is why it failed */
 };
 
@@ -220,16 +223,57 @@ choose_parent(struct run *run, struct snapshot *parent, struct error *err)
 	return rc;
 }
 
-/* freeze and thaw around the capture; thaw even after a failure. */
+/* What a driver may call its own at the system it reads. */
+static enum err
+name_job(struct run *run, struct error *err)
+{
+	struct buf lineage = BUF_INIT(RECORD_MAX);
+	struct id id;
+	enum err rc;
+
+	rc = buf_put(&lineage, repo_config(run->repo)->repo.b, UID_LEN, err);
+	if (rc == ERR_OK)
+		rc = put_lineage(&run->snap, &lineage, err);
+	if (rc == ERR_OK) {
+		hash_plain(&id, lineage.data, lineage.len);
+		hex_encode(id.b, JOB_HEX / 2, run->job);
+	}
+	buf_fini(&lineage);
+	return rc;
+}
+
+static enum err
+freeze(struct run *run, struct source *src, struct error *err)
+{
+	struct source_run about = { run->job, run->conf->dry_run };
+	enum err rc;
+
+	if (src->ops->freeze == NULL)
+		return ERR_OK;
+	rc = name_job(run, err);
+	if (rc != ERR_OK)
+		return rc;
+	run->frozen = true;
+	return src->ops->freeze(src, &about, err);
+}
+
+/* After the commit, or instead of it.  That it fails changes nothing about the
+ * backup. */
+static void
+thaw(struct run *run, struct source *src, bool committed)
+{
+	struct error why = ERROR_INIT;
+
+	if (run->frozen && src->ops->thaw(src, committed, &why) != ERR_OK)
+		note(run, why.msg);
+}
+
 static enum err
 capture(struct run *run, struct source *src, struct error *err)
 {
-	struct error thaw_err = ERROR_INIT;
 	struct tree_root root = { 0 };
-	enum err rc = ERR_OK;
+	enum err rc = freeze(run, src, err);
 
-	if (src->ops->freeze != NULL)
-		rc = src->ops->freeze(src, err);
 	if (rc == ERR_OK)
 		rc = src->ops->capture(src, backup_sink_base(run->sink), err);
 	if (rc == ERR_OK)
@@ -237,11 +281,6 @@ capture(struct run *run, struct source *src, struct error *err)
 	run->snap.root = root.id;
 	/* After a failure there may still be readers at work. */
 	pool_drain(run->in.crew.pool);
-	if (src->ops->thaw != NULL &&
-		src->ops->thaw(src, &thaw_err) != ERR_OK && rc == ERR_OK) {
-		*err = thaw_err;
-		rc = err->code;
-	}
 	return rc;
 }
 
@@ -320,6 +359,7 @@ run_all(struct run *run, struct source *src, struct error *err)
 		if (!run->conf->dry_run)
 			rc = commit(run, err);
 	}
+	thaw(run, src, rc == ERR_OK && !run->conf->dry_run);
 	if (rc == ERR_OK)
 		publish_nodes(run);
 	snapshot_fini(&parent);

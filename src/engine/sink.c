@@ -376,10 +376,10 @@ forget_image(struct backup_sink *s)
 
 static enum err
 sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
-	struct bytes from, struct error *err)
+	struct bytes from, const struct origin *origin, struct error *err)
 {
 	struct backup_sink *s = to_sink(base);
-	struct image_conf conf = { .size = e->size };
+	struct image_conf conf = { .size = e->size, .origin = origin };
 	struct id root;
 	bool found;
 	enum err rc;

@@ -9,9 +9,11 @@
  * what becomes of them.
  *
  * freeze makes a point in time that stays as it is while it is read: a ZFS or
- * RBD snapshot, a database transaction; plain files have none.  thaw undoes
- * freeze.  It is called once after every freeze, even one that failed halfway,
- * and also for what a crashed run left behind, so it must cope with both.
+ * RBD snapshot, a database transaction; plain files have none.  thaw ends it.
+ * It is called once after every freeze, even one that failed halfway, and
+ * learns whether the backup was committed: what the next run needs of this one
+ * is kept where it was, else what the last one has left.  A run that was killed
+ * has had no thaw, so the next one cleans up after it.
  *
  * What a driver can do beyond capture is data (caps) and an optional
  * operation, NULL where it cannot: follow blocks and yields changes as they
@@ -29,6 +31,8 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "model/entry.h"
+#include "model/options.h"
+#include "model/origin.h"
 
 struct source;
 struct sink;
@@ -36,31 +40,19 @@ struct reader;
 
 /* ---- what the command line or a job says ---- */
 
-enum option_type {
-	OPTION_BOOL, /* "yes", "no" */
-	OPTION_TEXT,
-	OPTION_LIST, /* text that may be given several times */
-	OPTION_SIZE, /* bytes, with K, M, G, T */
-	OPTION_NUMBER
-};
-
-struct source_option {
-	const char *name; /* as in -o name=value and in YAML */
-	enum option_type type;
-	const char *fallback; /* text of the default; NULL: none */
-	const char *help; /* one line */
-};
-
-struct setting {
-	const char *name;
-	const char *value;
-};
-
 struct source_conf {
 	const char *const *args; /* REST of each SCHEME:REST, or a command */
 	size_t n_args;
-	const struct setting *settings;
-	size_t n_settings;
+	struct settings settings;
+};
+
+/* What a driver may know of the run that it is part of. */
+struct source_run {
+	/* Names what belongs together: this repository, host and sources.  Of
+	 * letters and digits, the same in every run; a driver that leaves
+	 * something of its own at the system names it by this. */
+	const char *job;
+	bool dry_run; /* change nothing at the system either */
 };
 
 /* ---- contents that are pulled: files ---- */
@@ -136,9 +128,11 @@ struct sink_ops {
 	enum err (*stream_end)(struct sink *s, struct error *err);
 
 	/* An image of e->size bytes: an edit of what base (data NULL: none)
-	 * was in the previous snapshot; ranges ascend. */
+	 * was in the previous snapshot; ranges ascend.  origin may be NULL;
+	 * it is borrowed until image_end. */
 	enum err (*image_begin)(struct sink *s, struct bytes key,
-		const struct entry *e, struct bytes base, struct error *err);
+		const struct entry *e, struct bytes base,
+		const struct origin *origin, struct error *err);
 	enum err (*image_replace)(struct sink *s, uint64_t off,
 		const void *data, size_t len, struct error *err);
 	enum err (*image_punch)(struct sink *s, uint64_t off, uint64_t len,
@@ -171,10 +165,10 @@ struct source_caps {
 struct source_ops {
 	const char *scheme; /* "zfs" in zfs:tank/vm-12 */
 	const char *summary; /* one line */
-	const struct source_option *options; /* ends with a NULL name */
+	const struct option_spec *options; /* ends with a NULL name */
 	struct source_caps caps;
 
-	/* Required.  conf has been checked by source_conf_check. */
+	/* Required.  conf's settings have been checked by settings_check. */
 	enum err (*open)(struct source **out, const struct source_conf *conf,
 		struct error *err);
 	void (*close)(struct source *src);
@@ -188,8 +182,9 @@ struct source_ops {
 		struct error *err);
 
 	/* Optional; both or neither. */
-	enum err (*freeze)(struct source *src, struct error *err);
-	enum err (*thaw)(struct source *src, struct error *err);
+	enum err (*freeze)(struct source *src, const struct source_run *run,
+		struct error *err);
+	enum err (*thaw)(struct source *src, bool committed, struct error *err);
 
 	/* Optional, with caps.follow: yield changes until *stop is set. */
 	enum err (*follow)(struct source *src, struct sink *sink,
@@ -214,18 +209,5 @@ const struct source_ops *source_driver(const char *scheme);
  */
 enum err source_parse(const char *text, const struct source_ops **ops,
 	const char **rest, struct error *err) MUST_CHECK;
-
-/* Names, types and repetition of every setting.  ERR_USAGE. */
-enum err source_conf_check(const struct source_ops *ops,
-	const struct source_conf *conf, struct error *err) MUST_CHECK;
-
-/* The last setting of name, or the option's default, or NULL. */
-const char *source_text(const struct source_ops *ops,
-	const struct source_conf *conf, const char *name);
-bool source_bool(const struct source_ops *ops, const struct source_conf *conf,
-	const char *name);
-/* 0 where it has neither setting nor default. */
-uint64_t source_size(const struct source_ops *ops,
-	const struct source_conf *conf, const char *name);
 
 #endif /* SOURCE_SOURCE_H */

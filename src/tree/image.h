@@ -29,6 +29,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "model/origin.h"
 #include "tree/builder.h"
 #include "tree/io.h"
 
@@ -40,6 +41,7 @@ struct image_conf {
 	const struct id *old_root; /* NULL: a new image, one hole */
 	uint64_t old_size;
 	uint64_t size; /* of the result; what lies beyond is dropped */
+	const struct origin *origin; /* model/origin.h; or NULL */
 };
 
 enum err image_open(struct image **out, struct tree_io *io,

@@ -287,11 +287,13 @@ fake_capture(struct source *src, struct sink *sink, struct error *err)
 }
 
 static enum err
-fake_freeze(struct source *src, struct error *err)
+fake_freeze(struct source *src, const struct source_run *run, struct error *err)
 {
 	struct fake *f = to_fake(src);
 
 	f->n_freeze++;
+	assert_int_equal(strlen(run->job), 16);
+	memcpy(f->job, run->job, sizeof(f->job));
 	f->frozen = true;
 	return f->freeze_code == ERR_OK
 		       ? ERR_OK
@@ -299,11 +301,12 @@ fake_freeze(struct source *src, struct error *err)
 }
 
 static enum err
-fake_thaw(struct source *src, struct error *err)
+fake_thaw(struct source *src, bool committed, struct error *err)
 {
 	struct fake *f = to_fake(src);
 
 	f->n_thaw++;
+	f->n_kept += committed;
 	f->frozen = false;
 	return ERR_OK;
 }

@@ -72,7 +72,8 @@ struct fake {
 	enum err (
 		*capture)(struct fake *f, struct sink *sink, struct error *err);
 	void *capture_arg;
-	unsigned n_freeze, n_thaw;
+	unsigned n_freeze, n_thaw, n_kept;
+	char job[17]; /* as the last freeze was told */
 	enum err freeze_code;
 	_Atomic unsigned n_readers; /* that are not closed */
 	_Atomic bool frozen;

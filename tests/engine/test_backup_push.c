@@ -126,7 +126,7 @@ capture_image(struct fake *f, struct sink *sink, struct error *err)
 
 	assert_false(done);
 	if (rc == ERR_OK)
-		rc = sink->ops->image_begin(sink, key, &e, base, err);
+		rc = sink->ops->image_begin(sink, key, &e, base, NULL, err);
 	if (rc == ERR_OK)
 		rc = edits(m, sink, err);
 	return rc == ERR_OK ? sink->ops->image_end(sink, err) : rc;

@@ -416,6 +416,7 @@ test_thaw_after_the_last_read(void **state)
 	struct snapshot snap;
 	struct error err = ERROR_INIT;
 	struct fake f;
+	char job[sizeof(f.job)];
 
 	fake_init(&f, true);
 	for (unsigned i = 0; i < 2000; i++)
@@ -425,14 +426,18 @@ test_thaw_after_the_last_read(void **state)
 	/* fake_backup compares. */
 	assert_int_equal(fake_backup(&f, NULL, &snap, &err), ERR_CANCELLED);
 	f.stop_at = 0;
+	memcpy(job, f.job, sizeof(job));
 	fake_reopen(&f, NULL);
 	take(&f, &snap);
+	assert_string_equal(f.job, job);
 	snapshot_fini(&snap);
 
 	f.freeze_code = ERR_IO;
 	snapshot_init(&snap);
 	assert_int_equal(fake_backup(&f, NULL, &snap, &err), ERR_IO);
 	assert_string_equal(err.msg, "it does not freeze");
+	/* The backup that take made; the others came to nothing. */
+	assert_int_equal(f.n_kept, 1);
 	fake_fini(&f);
 }
 

@@ -93,10 +93,12 @@ static inline enum err
 job_open(struct job *j)
 {
 	const struct source_ops *ops = source_driver("files");
-	struct source_conf conf = { j->paths, j->n_paths, j->settings,
-		j->n_settings };
+	struct source_conf conf = { j->paths, j->n_paths,
+		{ j->settings, j->n_settings } };
 
-	assert_int_equal(source_conf_check(ops, &conf, &err), ERR_OK);
+	assert_int_equal(settings_check(&conf.settings, ops->options,
+				 "source files", &err),
+		ERR_OK);
 	return ops->open(&j->src, &conf, &err);
 }
 

@@ -174,7 +174,7 @@ capture(const char *top, const char *threads, long allocations,
 	const struct source_ops *ops = source_driver("files");
 	const struct setting settings[] = { { "list-threads", threads },
 		{ "exclude", "[ab]*.o" }, { "exclude-caches", "yes" } };
-	const struct source_conf conf = { &top, 1, settings, 3 };
+	const struct source_conf conf = { &top, 1, { settings, 3 } };
 	struct error err = ERROR_INIT;
 	struct source *src;
 	enum err rc;

@@ -63,7 +63,7 @@ tables_are_well_formed(void **state)
 {
 	for (size_t i = 0; source_drivers[i] != NULL; i++) {
 		const struct source_ops *ops = source_drivers[i];
-		const struct source_option *o = ops->options;
+		const struct option_spec *o = ops->options;
 
 		assert_ptr_equal(source_driver(ops->scheme), ops);
 		assert_null(strpbrk(ops->scheme, ":/"));
@@ -71,22 +71,22 @@ tables_are_well_formed(void **state)
 		assert_true(ops->caps.follow == (ops->follow != NULL));
 		for (; o->name != NULL; o++) {
 			const struct setting s = { o->name, o->fallback };
-			const struct source_conf conf = { NULL, 0, &s, 1 };
+			const struct settings one = { &s, 1 }, none = { 0 };
 
 			assert_non_null(o->help);
 			if (o->fallback != NULL)
-				assert_int_equal(source_conf_check(ops, &conf,
+				assert_int_equal(settings_check(&one,
+							 ops->options, "it",
 							 &err),
 					ERR_OK);
-			assert_ptr_equal(source_text(ops,
-						 &(struct source_conf){ 0 },
+			assert_ptr_equal(settings_text(&none, ops->options,
 						 o->name),
 				o->fallback);
 		}
 	}
 }
 
-static const struct source_option options[] = {
+static const struct option_spec options[] = {
 	{ "flag", OPTION_BOOL, "yes", "" },
 	{ "text", OPTION_TEXT, NULL, "" },
 	{ "list", OPTION_LIST, NULL, "" },
@@ -95,17 +95,12 @@ static const struct source_option options[] = {
 	{ .name = NULL },
 };
 
-static const struct source_ops invented = {
-	.scheme = "invented",
-	.options = options,
-};
-
 static enum err
 check(const struct setting *v, size_t n)
 {
-	const struct source_conf conf = { .settings = v, .n_settings = n };
+	const struct settings s = { v, n };
 
-	return source_conf_check(&invented, &conf, &err);
+	return settings_check(&s, options, "source invented", &err);
 }
 
 static void
@@ -149,17 +144,17 @@ values_fall_back(void **state)
 {
 	const struct setting v[] = { { "size", "2K" }, { "list", "a" },
 		{ "list", "b" }, { "flag", "no" } };
-	const struct source_conf some = { NULL, 0, v, 4 };
-	const struct source_conf none = { 0 };
+	const struct settings some = { v, 4 };
+	const struct settings none = { 0 };
 
-	assert_int_equal(source_size(&invented, &none, "size"), 65536);
-	assert_int_equal(source_size(&invented, &some, "size"), 2048);
-	assert_int_equal(source_size(&invented, &none, "number"), 0);
-	assert_true(source_bool(&invented, &none, "flag"));
-	assert_false(source_bool(&invented, &some, "flag"));
-	assert_string_equal(source_text(&invented, &some, "list"), "b");
-	assert_null(source_text(&invented, &none, "list"));
-	assert_null(source_text(&invented, &none, "nope"));
+	assert_int_equal(settings_number(&none, options, "size"), 65536);
+	assert_int_equal(settings_number(&some, options, "size"), 2048);
+	assert_int_equal(settings_number(&none, options, "number"), 0);
+	assert_true(settings_bool(&none, options, "flag"));
+	assert_false(settings_bool(&some, options, "flag"));
+	assert_string_equal(settings_text(&some, options, "list"), "b");
+	assert_null(settings_text(&none, options, "list"));
+	assert_null(settings_text(&none, options, "nope"));
 }
 
 /* ---- command ---- */
@@ -170,11 +165,13 @@ static enum err
 capture(struct recorder *rec, const char *const *argv, size_t n)
 {
 	const struct source_ops *ops = source_driver("command");
-	const struct source_conf conf = { argv, n, &name_is_dump, 1 };
+	const struct source_conf conf = { argv, n, { &name_is_dump, 1 } };
 	struct source *src;
 	enum err rc;
 
-	assert_int_equal(source_conf_check(ops, &conf, &err), ERR_OK);
+	assert_int_equal(settings_check(&conf.settings, ops->options,
+				 "source command", &err),
+		ERR_OK);
 	assert_int_equal(ops->open(&src, &conf, &err), ERR_OK);
 	rc = ops->capture(src, &rec->base, &err);
 	ops->close(src);
@@ -299,11 +296,11 @@ stream_needs_a_name(void **state)
 	static char want[] = "command:a/b";
 	const struct source_ops *ops = source_driver("command");
 	struct setting s = { "name", "/" };
-	struct source_conf conf = { .settings = &s };
+	struct source_conf conf = { .settings.v = &s };
 	struct source *src;
 
 	assert_int_equal(ops->open(&src, &conf, &err), ERR_USAGE);
-	conf.n_settings = 1;
+	conf.settings.n = 1;
 	assert_int_equal(ops->open(&src, &conf, &err), ERR_USAGE);
 	s.value = "a/b";
 	assert_int_equal(ops->open(&src, &conf, &err), ERR_OK);

@@ -89,7 +89,10 @@ command_open(struct source **out, const struct source_conf *conf,
 	c->base.ops = &command_source_ops;
 	c->base.once = conf->n_args == 0; /* standard input */
 	buf_init(&c->key, KEY_MAX);
-	rc = set_name(c, source_text(&command_source_ops, conf, "name"), err);
+	rc = set_name(c,
+		settings_text(&conf->settings, command_source_ops.options,
+			"name"),
+		err);
 	if (rc == ERR_OK)
 		rc = copy_args(c, conf, err);
 	if (rc != ERR_OK) {
@@ -171,7 +174,7 @@ command_capture(struct source *src, struct sink *sink, struct error *err)
 	return rc == ERR_OK ? sink->ops->stream_end(sink, err) : rc;
 }
 
-static const struct source_option command_options[] = {
+static const struct option_spec command_options[] = {
 	{ "name", OPTION_TEXT, NULL, "path of the entry in the snapshot" },
 	{ .name = NULL },
 };

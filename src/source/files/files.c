@@ -111,8 +111,8 @@ add_lists(struct files *f, const struct source_conf *conf, struct error *err)
 	enum err rc = ERR_OK;
 
 	roots_init(&lists);
-	for (size_t i = 0; i < conf->n_settings && rc == ERR_OK; i++) {
-		const struct setting *s = &conf->settings[i];
+	for (size_t i = 0; i < conf->settings.n && rc == ERR_OK; i++) {
+		const struct setting *s = &conf->settings.v[i];
 
 		if (strcmp(s->name, "files-from") == 0)
 			rc = add_list(f, &lists, s->value, '\n', err);
@@ -165,9 +165,10 @@ thread_count(const struct source_conf *conf)
 {
 	unsigned n = pool_cpus();
 
-	if (source_text(&files_source_ops, conf, "list-threads") != NULL)
-		return (unsigned)source_size(&files_source_ops, conf,
-			"list-threads");
+	if (settings_text(&conf->settings, files_source_ops.options,
+		    "list-threads") != NULL)
+		return (unsigned)settings_number(&conf->settings,
+			files_source_ops.options, "list-threads");
 	if (n < THREADS_MIN)
 		return THREADS_MIN;
 	return n < THREADS_MAX ? n : THREADS_MAX;
@@ -228,7 +229,7 @@ files_capture(struct source *src, struct sink *sink, struct error *err)
 	return walk_run(&conf, sink, err);
 }
 
-static const struct source_option files_options[] = {
+static const struct option_spec files_options[] = {
 	{ "exclude", OPTION_LIST, NULL,
 		"leave out what matches this gitignore rule" },
 	{ "exclude-file", OPTION_LIST, NULL,

@@ -69,12 +69,15 @@ rules_init(struct rules *rules, const struct source_ops *ops,
 	enum err rc;
 
 	rc = patterns_new(&rules->patterns, err);
-	for (size_t i = 0; i < conf->n_settings && rc == ERR_OK; i++)
-		rc = add_setting(rules, &conf->settings[i], err);
-	if (rc == ERR_OK && source_bool(ops, conf, "exclude-caches"))
+	for (size_t i = 0; i < conf->settings.n && rc == ERR_OK; i++)
+		rc = add_setting(rules, &conf->settings.v[i], err);
+	if (rc == ERR_OK &&
+		settings_bool(&conf->settings, ops->options, "exclude-caches"))
 		rc = add_tag(rules, cache_tag, err);
-	rules->size_max = source_size(ops, conf, "exclude-larger-than");
-	rules->one_file_system = source_bool(ops, conf, "one-file-system");
+	rules->size_max = settings_number(&conf->settings, ops->options,
+		"exclude-larger-than");
+	rules->one_file_system =
+		settings_bool(&conf->settings, ops->options, "one-file-system");
 	return rc;
 }
 
