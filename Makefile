@@ -31,9 +31,10 @@ all:
 	@ninja -C $(B) coffer
 
 check:
-	@tools/deps build check
+	@tools/deps build check lab
 	@test -f $(B)/build.ninja || $(SETUP) -Dtests=enabled $(B)
-	@test -d $(B)/tests || meson setup --reconfigure -Dtests=enabled $(B)
+	@test -d $(B)/tests/lab || \
+		meson setup --reconfigure -Dtests=enabled -Dceph=enabled $(B)
 	@ninja -C $(B)
 	@tools/run-tests $(B)
 
@@ -46,12 +47,12 @@ bench: all
 	@COFFER=$(abspath $(B))/coffer bench/prune
 
 lint:
-	@tools/deps build check lint
+	@tools/deps build check lab lint
 	@test -f $(B)/build.ninja || $(SETUP) -Dtests=enabled $(B)
 	@tools/lint $(B)
 
 asan tsan:
-	@tools/deps build check $@
+	@tools/deps build check lab $@
 	@tools/sanitize $@
 
 fuzz:
@@ -68,7 +69,7 @@ soak:
 	@tests/spin/run-spin soak
 
 cover:
-	@tools/deps build check cover
+	@tools/deps build check lab cover
 	@tools/cover
 
 install: all

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Real systems for a file of tests: it starts them in setup_file, each on its
+# own range of ports, and teardown_file ends whatever was started.  setup,
+# new_repo and what else tests/cli/helper.bash has come along.
+#
+#	load lab
+#	setup_file() { ceph_cluster_start c1 7300; }
+#	@test "..." {
+#		new_repo
+#		rbd -c "$(ceph_conf c1)" create --size 16 volumes/a
+#		coffer backup -o conf="$(ceph_conf c1)" rbd:volumes/a
+#	}
+
+load ../cli/helper
+
+LAB=${BATS_FILE_TMPDIR:-}
+
+# ceph_cluster_start NAME PORT [options of ceph-up]: a Ceph with the pools
+# volumes, backups and rbd, on the ports PORT to PORT + 19.
+ceph_cluster_start() {
+	local name=$1 port=$2
+	shift 2
+	command -v ceph-osd >/dev/null || skip "Ceph is not installed"
+	command -v ceph-mon >/dev/null || skip "Ceph is not installed"
+	# bats waits until all that inherited descriptor 3 have ended.
+	"$BATS_TEST_DIRNAME/ceph-up" "$LAB/$name" "$port" "$@" 3>&-
+}
+
+# ceph_cluster_stop NAME [daemons]; SIGNAL=KILL for a crash.
+ceph_cluster_stop() {
+	local name=$1
+	shift
+	"$BATS_TEST_DIRNAME/ceph-down" "$LAB/$name" "$@"
+}
+
+# ceph_daemon_start NAME mon.a|osd.0: again, after ceph_cluster_stop.
+ceph_daemon_start() {
+	"ceph-${2%.*}" -c "$(ceph_conf "$1")" -i "${2#*.}" 3>&- >/dev/null 2>&1
+}
+
+# The ceph.conf of a cluster, which is all that a client needs.
+ceph_conf() { echo "$LAB/$1/ceph.conf"; }
+
+# rbd_on NAME ...: the rbd command on a cluster; likewise ceph_on.
+rbd_on() {
+	local conf
+	conf=$(ceph_conf "$1")
+	shift
+	timeout 120 rbd -c "$conf" "$@"
+}
+
+ceph_on() {
+	local conf
+	conf=$(ceph_conf "$1")
+	shift
+	timeout 60 ceph -c "$conf" --connect-timeout 20 "$@"
+}
+
+# The sha256 of an image or, as IMAGE@SNAP, of a snapshot of it.
+rbd_sum() {
+	rbd_on "$1" export --no-progress "$2" - | sha256sum | cut -d ' ' -f 1
+}
+
+teardown_file() {
+	local dir
+	for dir in "$LAB"/*/; do
+		[ ! -e "$dir/ceph.conf" ] || SIGNAL=KILL ceph_cluster_stop "$(basename "$dir")"
+	done
+}
