@@ -4,7 +4,11 @@
  *
  * Equal subtrees of the two are not read.  What refers to other chunks is
  * compared by its bytes where that is asked for (a window that was stored anew
- * by tree/image.h has other chunks and the same bytes).
+ * by tree/image.h has other chunks and the same bytes): block by block, of
+ * 4 KiB.  Else no data chunk is fetched.
+ *
+ * Memory: 64 MiB of chunks of each image where bytes are compared, and the
+ * nodes on the path to one place of each.
  */
 #ifndef TREE_IMAGE_DIFF_H
 #define TREE_IMAGE_DIFF_H
