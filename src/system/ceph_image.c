@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ceph_image: opening an image, and what is known of it. */
+#include <rbd/librbd.h>
+
+#include "system/ceph.h"
+#include "system/ceph_lib.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- opening ---- */
+
+static enum err
+go_to_snap_id(struct ceph_image *img, uint64_t id, struct error *err)
+{
+	char number[32];
+	int r = img->lib->rbd_snap_set_by_id(img->rbd, id);
+
+	(void)snprintf(number, sizeof(number), "@%llu", (unsigned long long)id);
+	ceph_label_add(img->label, number);
+	return r < 0 ? ceph_fail(err, r, "%s: no such snapshot", img->label)
+		     : ERR_OK;
+}
+
+static enum err
+missing(struct ceph_image *img, const char *snap, int r, struct error *err)
+{
+	if (r != -ENOENT)
+		return ceph_fail(err, r, "%s: cannot open it", img->label);
+	return err_set(err, ERR_NOTFOUND, "%s: there is no such image%s",
+		img->label, snap != NULL ? " or snapshot" : "");
+}
+
+static enum err
+open_rbd(struct ceph_image *img, struct ceph_pool *p, const char *name,
+	const struct ceph_open *how, struct error *err)
+{
+	const struct ceph_lib *lib = p->c->lib;
+	uint8_t old = 0;
+	int r;
+
+	if (how->write)
+		r = lib->rbd_open(p->io, name, &img->rbd, how->snap);
+	else
+		r = lib->rbd_open_read_only(p->io, name, &img->rbd, how->snap);
+	if (r < 0) {
+		img->rbd = NULL;
+		return missing(img, how->snap, r, err);
+	}
+	r = lib->rbd_get_old_format(img->rbd, &old);
+	if (r < 0)
+		return ceph_fail(err, r, "%s: cannot open it", img->label);
+	if (old)
+		return err_set(err, ERR_VERSION,
+			"%s: its format, 1, is not supported (rbd migration "
+			"makes it 2)",
+			img->label);
+	if (how->snap == NULL && how->snap_id != 0)
+		return go_to_snap_id(img, how->snap_id, err);
+	return ERR_OK;
+}
+
+enum err
+ceph_image_open(struct ceph_image **out, struct ceph_pool *p, const char *name,
+	const struct ceph_open *how, struct error *err)
+{
+	struct ceph_image *img = calloc(1, sizeof(*img));
+	enum err e;
+
+	if (img == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for an image");
+	img->lib = p->c->lib;
+	img->c = p->c;
+	ceph_label_image(img->label, p, name);
+	if (how->snap != NULL) {
+		ceph_label_add(img->label, "@");
+		ceph_label_add(img->label, how->snap);
+	}
+	e = open_rbd(img, p, name, how, err);
+	if (e == ERR_OK)
+		*out = img;
+	else
+		ceph_image_close(img);
+	return e;
+}
+
+void
+ceph_image_close(struct ceph_image *img)
+{
+	if (img == NULL)
+		return;
+	if (img->rbd != NULL)
+		(void)img->lib->rbd_close(img->rbd);
+	free(img);
+}
+
+/* ---- what is known of it ---- */
+
+static enum err
+get_basics(struct ceph_image *img, struct ceph_info *info, struct error *err)
+{
+	const struct ceph_lib *lib = img->lib;
+	rbd_image_info_t stat;
+	struct timespec t = { 0 };
+	uint64_t flags = 0;
+	int r;
+
+	r = lib->rbd_get_id(img->rbd, info->id, sizeof(info->id));
+	if (r == 0)
+		r = lib->rbd_stat(img->rbd, &stat, sizeof(stat));
+	if (r == 0)
+		r = lib->rbd_get_features(img->rbd, &info->features);
+	if (r == 0)
+		r = lib->rbd_get_flags(img->rbd, &flags);
+	if (r == 0)
+		r = lib->rbd_get_stripe_unit(img->rbd, &info->stripe_unit);
+	if (r == 0)
+		r = lib->rbd_get_stripe_count(img->rbd, &info->stripe_count);
+	if (r == 0)
+		r = lib->rbd_get_create_timestamp(img->rbd, &t);
+	if (r < 0)
+		return ceph_fail(err, r, "%s: cannot ask what it is",
+			img->label);
+	info->size = stat.size;
+	info->order = (unsigned)stat.order;
+	info->fast_diff = (info->features & RBD_FEATURE_FAST_DIFF) != 0 &&
+			  (flags & (RBD_FLAG_FAST_DIFF_INVALID |
+					   RBD_FLAG_OBJECT_MAP_INVALID)) == 0;
+	info->created.sec = t.tv_sec;
+	info->created.nsec = (uint32_t)t.tv_nsec;
+	return ERR_OK;
+}
+
+static enum err
+get_data_pool(struct ceph_image *img, struct ceph_info *info, struct error *err)
+{
+	int64_t id;
+	int r;
+
+	if ((info->features & RBD_FEATURE_DATA_POOL) == 0)
+		return ERR_OK;
+	id = img->lib->rbd_get_data_pool_id(img->rbd);
+	r = img->lib->rados_pool_reverse_lookup(img->c->cluster, id,
+		info->data_pool, sizeof(info->data_pool));
+	return r < 0 ? ceph_fail(err, r, "%s: its data pool, number %lld",
+			       img->label, (long long)id)
+		     : ERR_OK;
+}
+
+static bool
+keep_name(char *to, size_t size, const char *from)
+{
+	size_t len = from != NULL ? strlen(from) : 0;
+
+	if (len >= size)
+		return false;
+	memcpy(to, from != NULL ? from : "", len + 1);
+	return true;
+}
+
+static bool
+keep_parent(struct ceph_parent *to, const rbd_linked_image_spec_t *image,
+	const rbd_snap_spec_t *snap)
+{
+	to->snap_id = snap->id;
+	return keep_name(to->pool, sizeof(to->pool), image->pool_name) &&
+	       keep_name(to->ns, sizeof(to->ns), image->pool_namespace) &&
+	       keep_name(to->image, sizeof(to->image), image->image_name) &&
+	       keep_name(to->image_id, sizeof(to->image_id), image->image_id) &&
+	       keep_name(to->snap, sizeof(to->snap), snap->name);
+}
+
+static enum err
+get_parent(struct ceph_image *img, struct ceph_info *info, struct error *err)
+{
+	const struct ceph_lib *lib = img->lib;
+	rbd_linked_image_spec_t image = { 0 };
+	rbd_snap_spec_t snap = { 0 };
+	bool fits;
+	int r = lib->rbd_get_parent(img->rbd, &image, &snap);
+
+	if (r == -ENOENT)
+		return ERR_OK;
+	if (r < 0)
+		return ceph_fail(err, r, "%s: cannot ask for its parent",
+			img->label);
+	fits = keep_parent(&info->parent, &image, &snap);
+	lib->rbd_linked_image_spec_cleanup(&image);
+	lib->rbd_snap_spec_cleanup(&snap);
+	if (!fits)
+		return err_set(err, ERR_CORRUPT,
+			"%s: a name of its parent is too long", img->label);
+	r = lib->rbd_get_overlap(img->rbd, &info->parent.overlap);
+	if (r < 0)
+		return ceph_fail(err, r, "%s: cannot ask for its parent",
+			img->label);
+	info->has_parent = true;
+	return ERR_OK;
+}
+
+enum err
+ceph_image_info(struct ceph_image *img, struct ceph_info *out,
+	struct error *err)
+{
+	struct ceph_info *info = calloc(1, sizeof(*info));
+	enum err e;
+
+	if (info == NULL)
+		return err_set(err, ERR_NOMEM, "no memory to ask what %s is",
+			img->label);
+	e = get_basics(img, info, err);
+	if (e == ERR_OK)
+		e = get_data_pool(img, info, err);
+	if (e == ERR_OK)
+		e = get_parent(img, info, err);
+	if (e == ERR_OK)
+		*out = *info;
+	free(info);
+	return e;
+}
+
+/* ---- who else has it ---- */
+
+enum err
+ceph_watchers(struct ceph_image *img, unsigned *n, struct error *err)
+{
+	const struct ceph_lib *lib = img->lib;
+	rbd_image_watcher_t *list = NULL;
+	size_t room = 8, len = 0;
+	unsigned others = 0;
+	int r = -ERANGE;
+
+	for (int i = 0; i < 16 && r == -ERANGE; i++) {
+		free(list);
+		room += 8;
+		list = calloc(room, sizeof(*list));
+		if (list == NULL)
+			return err_set(err, ERR_NOMEM,
+				"no memory for watchers");
+		len = room;
+		r = lib->rbd_watchers_list(img->rbd, list, &len);
+		if (r == -ERANGE)
+			room = len;
+	}
+	if (r < 0) {
+		free(list);
+		return ceph_fail(err, r, "%s: cannot ask who has it open",
+			img->label);
+	}
+	for (size_t i = 0; i < len; i++)
+		if ((uint64_t)list[i].id != img->c->client)
+			others++;
+	lib->rbd_watchers_list_cleanup(list, len);
+	free(list);
+	*n = others;
+	return ERR_OK;
+}
+
+enum err
+ceph_lock(struct ceph_image *img, struct error *err)
+{
+	uint64_t features = 0;
+	int r = img->lib->rbd_get_features(img->rbd, &features);
+
+	if (r == 0 && (features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0)
+		return err_set(err, ERR_VERSION,
+			"%s: it has not the feature exclusive-lock",
+			img->label);
+	if (r == 0)
+		r = img->lib->rbd_lock_acquire(img->rbd,
+			RBD_LOCK_MODE_EXCLUSIVE);
+	return r < 0 ? ceph_fail(err, r, "%s: cannot lock it", img->label)
+		     : ERR_OK;
+}
+
+enum err
+ceph_unlock(struct ceph_image *img, struct error *err)
+{
+	int r = img->lib->rbd_lock_release(img->rbd);
+
+	return r < 0 ? ceph_fail(err, r, "%s: cannot unlock it", img->label)
+		     : ERR_OK;
+}

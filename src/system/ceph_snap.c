@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ceph_snap: the snapshots of an image. */
+#include <rbd/librbd.h>
+
+#include "system/ceph.h"
+#include "system/ceph_lib.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+enum { LIST_TRIES = 16, LIST_FIRST = 32 };
+
+static enum err
+list(struct ceph_image *img, rbd_snap_info_t **out, size_t *n,
+	struct error *err)
+{
+	rbd_snap_info_t *snaps = NULL;
+	int room = LIST_FIRST, r = -ERANGE;
+
+	for (int i = 0; i < LIST_TRIES && r == -ERANGE; i++) {
+		free(snaps);
+		snaps = calloc((size_t)room, sizeof(*snaps));
+		if (snaps == NULL)
+			return err_set(err, ERR_NOMEM,
+				"no memory for %d snapshots", room);
+		/* Where it does not fit, room is what would. */
+		r = img->lib->rbd_snap_list(img->rbd, snaps, &room);
+	}
+	if (r < 0) {
+		free(snaps);
+		return ceph_fail(err, r, "%s: cannot list its snapshots",
+			img->label);
+	}
+	*out = snaps;
+	*n = (size_t)r;
+	return ERR_OK;
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	const rbd_snap_info_t *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* -ENOENT: it has gone meanwhile. */
+static int
+complete(struct ceph_image *img, struct ceph_snap *s)
+{
+	const struct ceph_lib *lib = img->lib;
+	rbd_snap_namespace_type_t type;
+	struct timespec t = { 0 };
+	int on = 0, r;
+
+	r = lib->rbd_snap_get_namespace_type(img->rbd, s->id, &type);
+	if (r < 0)
+		return r;
+	s->user = type == RBD_SNAP_NAMESPACE_TYPE_USER;
+	r = lib->rbd_snap_get_timestamp(img->rbd, s->id, &t);
+	if (r < 0)
+		return r;
+	s->created.sec = t.tv_sec;
+	s->created.nsec = (uint32_t)t.tv_nsec;
+	if (!s->user)
+		return 0;
+	r = lib->rbd_snap_is_protected(img->rbd, s->name, &on);
+	s->is_protected = on != 0;
+	return r;
+}
+
+enum err
+ceph_each_snap(struct ceph_image *img, ceph_snap_fn *fn, void *arg,
+	struct error *err)
+{
+	rbd_snap_info_t *snaps = NULL, *sorted = NULL;
+	struct ceph_snap s;
+	size_t n = 0;
+	enum err e;
+	int r;
+
+	e = list(img, &snaps, &n, err);
+	if (e != ERR_OK)
+		return e;
+	sorted = calloc(n + 1, sizeof(*sorted));
+	if (sorted == NULL) {
+		e = err_set(err, ERR_NOMEM, "no memory for %zu snapshots", n);
+		goto out;
+	}
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = snaps[i];
+	qsort(sorted, n, sizeof(*sorted), by_id);
+	for (size_t i = 0; e == ERR_OK && i < n; i++) {
+		s = (struct ceph_snap){ .id = sorted[i].id,
+			.size = sorted[i].size,
+			.name = sorted[i].name };
+		r = complete(img, &s);
+		if (r == 0)
+			e = fn(arg, &s, err);
+		else if (r != -ENOENT)
+			e = ceph_fail(err, r, "%s: cannot ask for a snapshot",
+				img->label);
+	}
+out:
+	/* Its names end with a NULL, so it must be in the order it came in. */
+	img->lib->rbd_snap_list_end(snaps);
+	free(snaps);
+	free(sorted);
+	return e;
+}
+
+/* What failed for one of its snapshots. */
+static enum err
+fail(struct ceph_image *img, const char *name, int r, const char *what,
+	struct error *err)
+{
+	char snap[CEPH_LABEL_MAX] = "";
+
+	ceph_label_add(snap, name);
+	return ceph_fail(err, r, "%s@%s: cannot %s", img->label, snap, what);
+}
+
+enum err
+ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
+	struct error *err)
+{
+	uint32_t flags = quiesce ? 0 : RBD_SNAP_CREATE_SKIP_QUIESCE;
+	int r = img->lib->rbd_snap_create2(img->rbd, name, flags,
+		ceph_no_progress, NULL);
+
+	return r < 0 ? fail(img, name, r, "make the snapshot", err) : ERR_OK;
+}
+
+enum err
+ceph_snap_remove(struct ceph_image *img, const char *name, struct error *err)
+{
+	int r = img->lib->rbd_snap_remove(img->rbd, name);
+
+	return r < 0 ? fail(img, name, r, "remove the snapshot", err) : ERR_OK;
+}
+
+enum err
+ceph_snap_protect(struct ceph_image *img, const char *name, bool on,
+	struct error *err)
+{
+	const struct ceph_lib *lib = img->lib;
+	int is = 0, r = lib->rbd_snap_is_protected(img->rbd, name, &is);
+
+	if (r < 0)
+		return fail(img, name, r, "find the snapshot", err);
+	if ((is != 0) == on)
+		return ERR_OK;
+	if (on)
+		r = lib->rbd_snap_protect(img->rbd, name);
+	else
+		r = lib->rbd_snap_unprotect(img->rbd, name);
+	return r < 0 ? fail(img, name, r,
+			       on ? "protect the snapshot"
+				  : "end the snapshot's protection",
+			       err)
+		     : ERR_OK;
+}
