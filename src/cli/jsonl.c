@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/jsonl.h"
 
-#include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "model/path.h"
 
-enum { TEXT_MAX = 1 << 24 };
+enum { TEXT_MAX = 1 << 24, LINE_MAX_LEN = 1 << 28 };
 
 struct jsonl {
-	json_t *object;
-	bool failed;
+	struct buf line;
+	struct json_writer w;
 };
-
-static void
-set(struct jsonl *j, const char *name, json_t *value)
-{
-	if (value == NULL || json_object_set_new(j->object, name, value) != 0)
-		j->failed = true;
-}
 
 struct jsonl *
 jsonl_new(const char *type)
@@ -29,8 +21,9 @@ jsonl_new(const char *type)
 
 	if (j == NULL)
 		abort();
-	j->object = json_object();
-	j->failed = j->object == NULL;
+	buf_init(&j->line, LINE_MAX_LEN);
+	json_begin(&j->w, &j->line);
+	json_open(&j->w, NULL, '{');
 	jsonl_str(j, "type", type);
 	return j;
 }
@@ -38,28 +31,25 @@ jsonl_new(const char *type)
 void
 jsonl_str(struct jsonl *j, const char *name, const char *text)
 {
-	if (text == NULL)
-		return;
-	jsonl_bytes(j, name,
-		(struct bytes){ (const uint8_t *)text, strlen(text) });
+	json_put_text(&j->w, name, text);
 }
 
 void
 jsonl_uint(struct jsonl *j, const char *name, uint64_t n)
 {
-	set(j, name, json_integer(n <= INT64_MAX ? (json_int_t)n : INT64_MAX));
+	json_put_uint(&j->w, name, n <= INT64_MAX ? n : INT64_MAX);
 }
 
 void
 jsonl_int(struct jsonl *j, const char *name, int64_t n)
 {
-	set(j, name, json_integer((json_int_t)n));
+	json_put_int(&j->w, name, n);
 }
 
 void
 jsonl_bool(struct jsonl *j, const char *name, bool on)
 {
-	set(j, name, json_boolean(on));
+	json_put_bool(&j->w, name, on);
 }
 
 void
@@ -74,98 +64,16 @@ jsonl_when(struct jsonl *j, const char *name, const struct when *t)
 void
 jsonl_strings(struct jsonl *j, const char *name, const struct strings *s)
 {
-	json_t *array = json_array();
-
-	for (size_t i = 0; array != NULL && i < s->n; i++) {
-		json_t *text = json_string(s->v[i]);
-
-		/* jansson takes UTF-8 only */
-		if (text == NULL)
-			text = json_string("?");
-		if (json_array_append_new(array, text) != 0)
-			j->failed = true;
-	}
-	set(j, name, array);
-}
-
-static void
-base64(struct jsonl *j, const char *name, struct bytes b)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t len = (b.len + 2) / 3 * 4;
-	char *text = malloc(len + 1), *p = text;
-	char member[80];
-
-	if (text == NULL) {
-		j->failed = true;
-		return;
-	}
-	for (size_t i = 0; i < b.len; i += 3) {
-		uint32_t v = (uint32_t)b.data[i] << 16;
-
-		v |= i + 1 < b.len ? (uint32_t)b.data[i + 1] << 8 : 0;
-		v |= i + 2 < b.len ? b.data[i + 2] : 0;
-		*p++ = digits[v >> 18];
-		*p++ = digits[v >> 12 & 63];
-		*p++ = i + 1 < b.len ? digits[v >> 6 & 63] : '=';
-		*p++ = i + 2 < b.len ? digits[v & 63] : '=';
-	}
-	(void)snprintf(member, sizeof(member), "%s_base64", name);
-	set(j, member, json_stringn(text, len));
-	free(text);
-}
-
-/* Length of the UTF-8 sequence at p, or 0. */
-static size_t
-utf8_len(const uint8_t *p, size_t left)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	uint32_t c;
-
-	if (n == 1)
-		return 1;
-	if ((p[0] & 0xc0) != 0xc0 || p[0] > 0xf4 || n > left)
-		return 0;
-	c = p[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-		return 0;
-	return n;
+	json_open(&j->w, name, '[');
+	for (size_t i = 0; i < s->n; i++)
+		json_put_text(&j->w, NULL, s->v[i]);
+	json_close(&j->w);
 }
 
 void
 jsonl_bytes(struct jsonl *j, const char *name, struct bytes b)
 {
-	static const char replacement[] = "\xef\xbf\xbd";
-	char *text = malloc(3 * b.len + 1), *p = text;
-	bool is_text = true;
-
-	if (text == NULL) {
-		j->failed = true;
-		return;
-	}
-	for (size_t i = 0, n; i < b.len; i += n) {
-		n = utf8_len(b.data + i, b.len - i);
-		if (n > 0) {
-			memcpy(p, b.data + i, n);
-			p += n;
-			continue;
-		}
-		is_text = false;
-		n = 1;
-		memcpy(p, replacement, 3);
-		p += 3;
-	}
-	set(j, name, json_stringn(text, (size_t)(p - text)));
-	free(text);
-	if (!is_text)
-		base64(j, name, b);
+	json_put_bytes(&j->w, name, b.data, b.len);
 }
 
 void
@@ -177,7 +85,7 @@ jsonl_path(struct jsonl *j, const char *name, struct bytes key)
 	if (key_to_path(&path, key.data, key.len, &err) == ERR_OK)
 		jsonl_bytes(j, name, (struct bytes){ path.data, path.len });
 	else
-		j->failed = true;
+		j->w.failed = true;
 	buf_fini(&path);
 }
 
@@ -279,14 +187,17 @@ jsonl_snapshot(struct jsonl *j, const struct snapshot *s)
 void
 jsonl_print(struct jsonl *j, FILE *out)
 {
-	if (j->failed)
+	struct error err = ERROR_INIT;
+
+	json_close(&j->w);
+	if (json_end(&j->w, &err) != ERR_OK)
 		(void)fputs("{\"type\": \"error\", "
 			    "\"message\": \"out of memory\"}",
 			out);
 	else
-		(void)json_dumpf(j->object, out, JSON_COMPACT);
+		(void)fwrite(j->line.data, 1, j->line.len, out);
 	(void)fputc('\n', out);
-	json_decref(j->object);
+	buf_fini(&j->line);
 	free(j);
 }
 
