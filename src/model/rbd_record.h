@@ -26,6 +26,11 @@ struct rbd_snap {
 	bool is_protected;
 };
 
+/* Bytes [off, off + len). */
+struct rbd_run {
+	uint64_t off, len;
+};
+
 struct rbd_parent {
 	char *pool, *ns, *image, *image_id, *snap;
 	uint64_t snap_id, overlap;
@@ -56,7 +61,17 @@ struct rbd_record {
 	bool parent_data;
 	/* Why all of it was read; NULL: only what had changed was. */
 	char *why_full;
+	/* What may differ between the oldest snapshot that the image then had
+	 * and this one: after a rollback to an older one, fast-diff of Ceph 16
+	 * takes that for unchanged, so the next difference looks closer there
+	 * (source/rbd/dirty.h).  Ascending, apart.  Not known: everywhere. */
+	bool older_known;
+	struct rbd_run *older;
+	size_t n_older;
 };
+
+/* Longer records are not believed. */
+enum { RBD_RECORD_MAX = 16 << 20, RBD_OLDER_MAX = 1024 };
 
 void rbd_record_init(struct rbd_record *r);
 void rbd_record_fini(struct rbd_record *r);
@@ -69,9 +84,21 @@ enum err rbd_record_decode(struct rbd_record *r, const void *data, size_t len,
 	struct error *err) MUST_CHECK;
 
 /*
+ * Append a copy of the text, or of the pair, to what r has; for those who fill
+ * in a record.  A NULL text is an empty one.
+ */
+enum err rbd_record_add_meta(struct rbd_record *r, const char *key,
+	const char *value, struct error *err) MUST_CHECK;
+enum err rbd_record_add_snap(struct rbd_record *r, const char *name,
+	uint64_t id, uint64_t size, bool is_protected,
+	struct error *err) MUST_CHECK;
+
+/*
  * Append the keys images/POOL[/@NS]/IMAGE, the record beside it, and the
  * bitmap of own objects.  '@' cannot be in the name of a pool, a namespace or
  * an image that the rbd command can speak of, so they meet no other image's.
+ * A name that cannot be in a path (with '@' or '/', "..", too long) is
+ * ERR_USAGE.
  */
 enum err rbd_image_key(struct buf *out, const char *pool, const char *ns,
 	const char *image, struct error *err) MUST_CHECK;
