@@ -372,6 +372,38 @@ tell_member(struct ceph_pool *p, const rbd_group_image_info_t *image,
 	return e;
 }
 
+/* The list of one that does not exist is empty, as librbd sees it. */
+static enum err
+group_exists(struct ceph_pool *p, const char *group, const char *label,
+	struct error *err)
+{
+	size_t room = 4096, len = 0;
+	char *names = NULL;
+	bool found = false;
+	int r = -ERANGE;
+
+	for (int i = 0; i < LIST_TRIES && r == -ERANGE; i++) {
+		free(names);
+		names = calloc(1, room + 1);
+		if (names == NULL)
+			return err_set(err, ERR_NOMEM,
+				"no memory for a list of groups");
+		len = room;
+		r = p->c->lib->rbd_group_list(p->io, names, &len);
+		if (r == -ERANGE)
+			room = len + 4096;
+	}
+	for (size_t at = 0; r >= 0 && at < len; at += strlen(names + at) + 1)
+		found = found || strcmp(names + at, group) == 0;
+	free(names);
+	if (r < 0)
+		return ceph_fail(err, r, "%s: cannot list the groups",
+			p->label);
+	return found ? ERR_OK
+		     : err_set(err, ERR_NOTFOUND,
+			       "group %s: there is no such group", label);
+}
+
 enum err
 ceph_each_group_image(struct ceph_pool *p, const char *group, ceph_name_fn *fn,
 	void *arg, struct error *err)
@@ -396,6 +428,8 @@ ceph_each_group_image(struct ceph_pool *p, const char *group, ceph_name_fn *fn,
 		free(list);
 		return ceph_fail(err, r, "group %s", label);
 	}
+	if (n == 0)
+		e = group_exists(p, group, label, err);
 	for (size_t i = 0; e == ERR_OK && i < n; i++)
 		e = tell_member(p, &list[i], fn, arg, err);
 	(void)lib->rbd_group_image_list_cleanup(list, sizeof(*list), n);

@@ -17,8 +17,12 @@
  * pool and image as POOL/IMAGE[@SNAP].
  *
  * Handles may be used by any thread; operations on one image run in parallel.
+ * An image that was opened without write is known as it was then: it hears of
+ * no later snapshot, size or metadata.
  * Names that come from the cluster are hostile: they are bytes without a NUL,
- * nothing else is known of them.
+ * nothing else is known of them.  In messages they cannot move a terminal.
+ *
+ * Nothing is written to standard error, to Ceph's log or beside its sockets.
  *
  * Source: librbd.h and librados.h of Ceph 16.2.
  */
@@ -168,7 +172,11 @@ enum err ceph_snap_protect(struct ceph_image *img, const char *name, bool on,
 enum err ceph_watchers(struct ceph_image *img, unsigned *n,
 	struct error *err) MUST_CHECK;
 
-/* While it is held, other clients' writes wait. */
+/* While it is held, what another client writes fails (EROFS): a guest's disk
+ * would break.  It is for images that nobody else should write to, as those
+ * that are restored.  ERR_DENIED where another client holds it likewise.
+ * From the first ceph_lock on, failed ones included, this handle writes only
+ * while it has the lock. */
 enum err ceph_lock(struct ceph_image *img, struct error *err) MUST_CHECK;
 enum err ceph_unlock(struct ceph_image *img, struct error *err) MUST_CHECK;
 

@@ -25,6 +25,7 @@
 
 #define CEPH_RBD_CALLS(X)                                                     \
 	X(rbd_list2) X(rbd_image_spec_list_cleanup) X(rbd_namespace_exists)   \
+	X(rbd_group_list)                                                     \
 	X(rbd_group_image_list) X(rbd_group_image_list_cleanup)               \
 	X(rbd_group_snap_create2) X(rbd_group_snap_remove)                    \
 	X(rbd_open) X(rbd_open_read_only) X(rbd_close)                        \

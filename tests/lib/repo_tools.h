@@ -3,40 +3,14 @@
 #ifndef TESTS_LIB_REPO_TOOLS_H
 #define TESTS_LIB_REPO_TOOLS_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "repo/repo.h"
 #include "repo/writer.h"
 #include "store/store_mem.h"
+#include "tests/lib/must.h"
 #include "tests/lib/prng.h"
 
 #define TOOL_COST ((struct kdf_cost){ 1, 8 })
 #define TOOL_PASS ((struct pass){ "secret", 6 })
-
-static inline void
-must(enum err rc, const struct error *err)
-{
-	if (rc != ERR_OK)
-		fail_msg("%s: %s", err_name(rc), err->msg);
-}
-
-/* rc is code, and the message holds text. */
-static inline void
-must_fail(enum err rc, enum err code, const struct error *err, const char *text)
-{
-	if (rc == ERR_OK)
-		fail_msg("no failure, %s expected", text);
-	if (rc != code || strstr(err->msg, text) == NULL)
-		fail_msg("%s \"%s\", %s \"%s\" expected", err_name(rc),
-			err->msg, err_name(code), text);
-	assert_int_equal(err->code, code);
-}
 
 static inline struct repo_init_conf
 tool_init_conf(void)
