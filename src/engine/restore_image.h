@@ -39,11 +39,13 @@ struct restore_image_conf {
 	bool verify; /* read all of it again and compare */
 	bool dry_run;
 	unsigned workers; /* 0: one per processor */
+	uint64_t mark_every; /* so many bytes at the least are done anew after a
+				kill; 0: 1 GiB, or what takes 5 seconds */
 };
 
 struct restore_image_result {
 	uint64_t bytes; /* of the image */
-	uint64_t bytes_data; /* of them, not in holes */
+	uint64_t bytes_data; /* not in holes, of what was looked at */
 	uint64_t bytes_written, bytes_zeroed;
 	uint64_t bytes_compared; /* read from the target to be compared */
 	uint64_t bytes_resumed; /* done by an earlier restore */

@@ -49,6 +49,11 @@ struct target_ops {
 	const char *scheme; /* "rbd" in rbd:POOL/IMAGE */
 	const char *summary; /* one line */
 	const struct option_spec *options; /* ends with a NULL name */
+	/* It puts an image that was stored without its parent's data over that
+	 * parent again; what the image does not cover is the parent's. */
+	bool layers;
+	/* rest may be empty or end with '/': the record says the rest. */
+	bool names;
 
 	enum err (*open)(struct target **out, const struct target_conf *conf,
 		const struct target_image *image, struct error *err);
