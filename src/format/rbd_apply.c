@@ -105,7 +105,7 @@ put_data(struct apply *a, uint64_t off, size_t len, struct error *err)
 }
 
 static enum err
-copy_run(struct apply *a, const struct rbd_run *run, struct error *err)
+copy_run(struct apply *a, const struct rbd_diff_range *run, struct error *err)
 {
 	uint64_t off = run->off, left = run->len;
 	enum err rc = ERR_OK;
@@ -125,14 +125,14 @@ copy_run(struct apply *a, const struct rbd_run *run, struct error *err)
 static enum err
 apply_runs(struct apply *a, struct error *err)
 {
-	struct rbd_run run;
+	struct rbd_diff_range run;
 	enum err rc;
 
 	for (;;) {
 		rc = rbd_diff_next(a->diff, &run, err);
-		if (rc != ERR_OK || run.kind == RBD_RUN_END)
+		if (rc != ERR_OK || run.kind == RBD_DIFF_END)
 			return rc;
-		rc = run.kind == RBD_RUN_DATA
+		rc = run.kind == RBD_DIFF_DATA
 			     ? copy_run(a, &run, err)
 			     : zero_at(a, run.off, run.len, err);
 		if (rc != ERR_OK)

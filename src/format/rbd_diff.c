@@ -27,7 +27,7 @@ struct rbd_diff {
 	char *from, *to;
 	bool has_from, has_to, has_size, has_protection;
 	struct record pending; /* tag 0: none */
-	struct rbd_run run; /* the last one given */
+	struct rbd_diff_range run; /* the last one given */
 	uint64_t left; /* of its payload */
 	uint64_t end; /* of the ranges so far */
 	uint64_t unknown;
@@ -326,7 +326,7 @@ rbd_diff_unknown(const struct rbd_diff *d)
 /* ---- data ---- */
 
 static enum err
-check_range(struct rbd_diff *d, struct rbd_run *run, struct error *err)
+check_range(struct rbd_diff *d, struct rbd_diff_range *run, struct error *err)
 {
 	uint64_t end;
 
@@ -340,7 +340,7 @@ check_range(struct rbd_diff *d, struct rbd_run *run, struct error *err)
 			"offset %" PRIu64 " lies before the end of the range "
 			"before it, %" PRIu64,
 			run->off, d->end);
-	if (run->kind == RBD_RUN_DATA && end > d->head.size)
+	if (run->kind == RBD_DIFF_DATA && end > d->head.size)
 		return damaged(run->at, err,
 			"data up to %" PRIu64 " in an image of %" PRIu64
 			" bytes",
@@ -354,8 +354,8 @@ check_range(struct rbd_diff *d, struct rbd_run *run, struct error *err)
 }
 
 static enum err
-read_range(struct rbd_diff *d, const struct record *rec, struct rbd_run *run,
-	struct error *err)
+read_range(struct rbd_diff *d, const struct record *rec,
+	struct rbd_diff_range *run, struct error *err)
 {
 	uint8_t room[2 * sizeof(uint64_t)];
 	uint64_t payload;
@@ -365,11 +365,11 @@ read_range(struct rbd_diff *d, const struct record *rec, struct rbd_run *run,
 	if (rc != ERR_OK)
 		return rc;
 	rd_init(&rd, room, sizeof(room));
-	*run = (struct rbd_run){ .at = rec->at,
-		.kind = rec->tag == 'w' ? RBD_RUN_DATA : RBD_RUN_ZERO };
+	*run = (struct rbd_diff_range){ .at = rec->at,
+		.kind = rec->tag == 'w' ? RBD_DIFF_DATA : RBD_DIFF_ZERO };
 	run->off = rd_u64(&rd);
 	run->len = rd_u64(&rd);
-	payload = run->kind == RBD_RUN_DATA ? run->len : 0;
+	payload = run->kind == RBD_DIFF_DATA ? run->len : 0;
 	rc = check_range(d, run, err);
 	/* check_range has seen that a payload is within the image. */
 	if (rc == ERR_OK)
@@ -380,13 +380,13 @@ read_range(struct rbd_diff *d, const struct record *rec, struct rbd_run *run,
 }
 
 static enum err
-read_run(struct rbd_diff *d, struct rbd_run *run, struct error *err)
+read_run(struct rbd_diff *d, struct rbd_diff_range *run, struct error *err)
 {
 	struct record rec;
 	bool meta;
 	enum err rc = next_record(d, &rec, err);
 
-	*run = (struct rbd_run){ .kind = RBD_RUN_ZERO };
+	*run = (struct rbd_diff_range){ .kind = RBD_DIFF_ZERO };
 	if (rc != ERR_OK)
 		return rc;
 	switch (rec.tag) {
@@ -394,7 +394,7 @@ read_run(struct rbd_diff *d, struct rbd_run *run, struct error *err)
 	case 'z':
 		return read_range(d, &rec, run, err);
 	case 'e':
-		*run = (struct rbd_run){ .kind = RBD_RUN_END,
+		*run = (struct rbd_diff_range){ .kind = RBD_DIFF_END,
 			.off = UINT64_MAX,
 			.at = rec.at };
 		d->ended = true;
@@ -411,16 +411,16 @@ read_run(struct rbd_diff *d, struct rbd_run *run, struct error *err)
 }
 
 enum err
-rbd_diff_next(struct rbd_diff *d, struct rbd_run *run, struct error *err)
+rbd_diff_next(struct rbd_diff *d, struct rbd_diff_range *run, struct error *err)
 {
-	struct rbd_run next = d->run;
+	struct rbd_diff_range next = d->run;
 	enum err rc = ERR_OK;
 
 	if (d->left > 0)
 		rc = rbd_diff_pass(d, d->left, err);
 	while (rc == ERR_OK && !d->ended) {
 		rc = read_run(d, &next, err);
-		if (next.kind == RBD_RUN_END || next.len > 0)
+		if (next.kind == RBD_DIFF_END || next.len > 0)
 			break;
 	}
 	if (rc != ERR_OK)
@@ -456,25 +456,45 @@ rbd_diff_pass(struct rbd_diff *d, uint64_t len, struct error *err)
 
 /* ---- chains ---- */
 
+/* A foreign name as a message may hold it. */
+struct shown {
+	char text[61];
+};
+
+static struct shown
+show(const char *name)
+{
+	struct shown s = { "" };
+
+	(void)snprintf(s.text, sizeof(s.text), "%s", name != NULL ? name : "");
+	for (char *p = s.text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return s;
+}
+
 static enum err
 check_follows(const struct rbd_chain *c, const struct rbd_diff_head *head,
 	const char *name, struct error *err)
 {
+	struct shown from = show(head->from), to = show(head->to),
+		     last = show(c->to);
+
 	if (head->from == NULL)
 		return err_set(err, ERR_USAGE,
-			"%.120s is a full difference, up to snapshot '%.60s': "
+			"%.120s is a full difference, up to snapshot '%s': "
 			"it cannot follow %.120s",
-			name, head->to != NULL ? head->to : "", c->name);
+			name, to.text, c->name);
 	if (c->to == NULL)
 		return err_set(err, ERR_USAGE,
 			"%.120s ends at the image's head, and %.120s begins at "
-			"snapshot '%.60s'",
-			c->name, name, head->from);
+			"snapshot '%s'",
+			c->name, name, from.text);
 	if (strcmp(c->to, head->from) != 0)
 		return err_set(err, ERR_USAGE,
-			"%.120s ends at snapshot '%.60s', and %.120s begins at "
-			"snapshot '%.60s'",
-			c->name, c->to, name, head->from);
+			"%.120s ends at snapshot '%s', and %.120s begins at "
+			"snapshot '%s'",
+			c->name, last.text, name, from.text);
 	return ERR_OK;
 }
 

@@ -44,8 +44,8 @@ struct rbd_diff_head {
 	bool is_protected; /* `to` is; version 2 only */
 };
 
-struct rbd_run {
-	enum { RBD_RUN_END, RBD_RUN_DATA, RBD_RUN_ZERO } kind;
+struct rbd_diff_range {
+	enum { RBD_DIFF_END, RBD_DIFF_DATA, RBD_DIFF_ZERO } kind;
 	uint64_t off, len;
 	uint64_t at; /* of the record in the stream */
 };
@@ -65,9 +65,9 @@ const struct rbd_diff_head *rbd_diff_head(const struct rbd_diff *d);
 /*
  * The next record, after what was not read of the last one's payload.  Data
  * lies within the image; of zeroes what lies beyond its end is cut off.  After
- * RBD_RUN_END, which is the end mark, nothing more is read.
+ * RBD_DIFF_END, which is the end mark, nothing more is read.
  */
-enum err rbd_diff_next(struct rbd_diff *d, struct rbd_run *run,
+enum err rbd_diff_next(struct rbd_diff *d, struct rbd_diff_range *run,
 	struct error *err) MUST_CHECK;
 
 /* len bytes of the payload of the record; no more than it has left. */

@@ -62,10 +62,10 @@ rbd_file_image(const struct rbd_file *f)
 static enum err
 finish(struct rbd_file *f, struct error *err)
 {
-	struct rbd_run run = { .kind = RBD_RUN_ZERO };
+	struct rbd_diff_range run = { .kind = RBD_DIFF_ZERO };
 	enum err rc = ERR_OK;
 
-	while (rc == ERR_OK && run.kind != RBD_RUN_END)
+	while (rc == ERR_OK && run.kind != RBD_DIFF_END)
 		rc = rbd_diff_next(f->diff, &run, err);
 	return rc;
 }
@@ -79,9 +79,9 @@ check_order(struct rbd_file *f, uint64_t at, struct error *err)
 
 	if (f->chain.name == NULL && head->from != NULL)
 		return err_set(err, ERR_CORRUPT,
-			"at byte %" PRIu64 ": the first difference begins at "
-			"snapshot '%.60s'",
-			at, head->from);
+			"at byte %" PRIu64 ": the first difference does not "
+			"begin at nothing",
+			at);
 	if (rbd_chain_add(&f->chain, head, "a difference", &why) == ERR_OK)
 		return ERR_OK;
 	return err_set(err, ERR_CORRUPT, "at byte %" PRIu64 ": %s", at,

@@ -17,7 +17,7 @@ enum { COPY = 256 << 10 };
 struct layer {
 	struct rbd_diff *diff;
 	const char *name;
-	struct rbd_run run; /* the first that ends behind the position */
+	struct rbd_diff_range run; /* the first that ends behind the position */
 	uint64_t at; /* of its next byte of payload */
 	uint64_t grown; /* from here on it hides what is below it */
 };
@@ -39,9 +39,9 @@ struct view {
 };
 
 static uint64_t
-run_end(const struct rbd_run *run)
+run_end(const struct rbd_diff_range *run)
 {
-	return run->kind == RBD_RUN_END ? UINT64_MAX : run->off + run->len;
+	return run->kind == RBD_DIFF_END ? UINT64_MAX : run->off + run->len;
 }
 
 /* So that the layer's run is the first that ends behind pos. */
@@ -76,7 +76,7 @@ look(const struct merge *m, uint64_t pos)
 
 		if (l->run.off <= pos) {
 			limit(&v.end, run_end(&l->run));
-			v.zero = l->run.kind == RBD_RUN_ZERO;
+			v.zero = l->run.kind == RBD_DIFF_ZERO;
 			v.layer = v.zero ? NULL : l;
 			return v;
 		}
@@ -169,7 +169,7 @@ set_up(struct merge *m, const struct rbd_merge_part *parts, struct rbd_out *out,
 	for (size_t i = 0; i < m->n; i++) {
 		m->layers[i].diff = parts[i].diff;
 		m->layers[i].name = parts[i].name;
-		m->layers[i].run.kind = RBD_RUN_ZERO; /* of no bytes, at 0 */
+		m->layers[i].run.kind = RBD_DIFF_ZERO; /* of no bytes, at 0 */
 		m->layers[i].grown =
 			i > 0 ? rbd_diff_head(parts[i - 1].diff)->size
 			      : UINT64_MAX;

@@ -55,19 +55,19 @@ static enum err
 read_stream(struct rbd_diff *d, struct told *t, struct error *err)
 {
 	uint64_t size = rbd_diff_head(d)->size, end = 0;
-	struct rbd_run run;
+	struct rbd_diff_range run;
 	uint8_t part[16];
 	enum err rc;
 
 	for (;;) {
 		rc = rbd_diff_next(d, &run, err);
-		if (rc != ERR_OK || run.kind == RBD_RUN_END)
+		if (rc != ERR_OK || run.kind == RBD_DIFF_END)
 			return rc;
 		assert(run.len > 0 && run.off >= end);
 		assert(run.off < size && run.len <= size - run.off);
 		end = run.off + run.len;
 		t->runs++;
-		if (run.kind == RBD_RUN_ZERO) {
+		if (run.kind == RBD_DIFF_ZERO) {
 			t->zero += run.len;
 			continue;
 		}

@@ -70,7 +70,7 @@ lay(const uint8_t *data, size_t len, uint8_t *image, uint64_t *size)
 {
 	struct error err = ERROR_INIT;
 	struct stream s;
-	struct rbd_run run;
+	struct rbd_diff_range run;
 	bool fits;
 
 	assert(stream_open(&s, data, len, &err) == ERR_OK);
@@ -84,9 +84,9 @@ lay(const uint8_t *data, size_t len, uint8_t *image, uint64_t *size)
 	}
 	while (fits) {
 		assert(rbd_diff_next(s.diff, &run, &err) == ERR_OK);
-		if (run.kind == RBD_RUN_END)
+		if (run.kind == RBD_DIFF_END)
 			break;
-		if (run.kind == RBD_RUN_ZERO)
+		if (run.kind == RBD_DIFF_ZERO)
 			memset(image + run.off, 0, (size_t)run.len);
 		else
 			assert(rbd_diff_read(s.diff, image + run.off,

@@ -33,7 +33,7 @@ static enum err
 tell_diff(struct rbd_diff *d, FILE *out, struct error *err)
 {
 	const struct rbd_diff_head *h = rbd_diff_head(d);
-	struct rbd_run run;
+	struct rbd_diff_range run;
 	uint8_t data[4];
 	enum err rc;
 
@@ -42,13 +42,13 @@ tell_diff(struct rbd_diff *d, FILE *out, struct error *err)
 		h->is_protected);
 	for (;;) {
 		rc = rbd_diff_next(d, &run, err);
-		if (rc != ERR_OK || run.kind == RBD_RUN_END)
+		if (rc != ERR_OK || run.kind == RBD_DIFF_END)
 			break;
 		(void)fprintf(out, "|%c%llu+%llu",
-			run.kind == RBD_RUN_ZERO ? 'z' : 'w',
+			run.kind == RBD_DIFF_ZERO ? 'z' : 'w',
 			(unsigned long long)run.off,
 			(unsigned long long)run.len);
-		if (run.kind != RBD_RUN_DATA)
+		if (run.kind != RBD_DIFF_DATA)
 			continue;
 		memset(data, 0, sizeof(data));
 		rc = rbd_diff_read(d, data,
@@ -325,11 +325,11 @@ test_unknown_record(void **state)
 	struct rbd_diff *d = NULL;
 	struct rbd_mem mem;
 	struct rbd_in *in = rbd_mem_in(&mem, stream, sizeof(stream) - 1, false);
-	struct rbd_run run;
+	struct rbd_diff_range run;
 
 	rbd_must(rbd_diff_open(&d, in, RBD_DIFF_V2, &err), &err);
 	rbd_must(rbd_diff_next(d, &run, &err), &err);
-	assert_int_equal(run.kind, RBD_RUN_END);
+	assert_int_equal(run.kind, RBD_DIFF_END);
 	assert_int_equal(rbd_diff_head(d)->size, 64);
 	assert_int_equal(rbd_diff_unknown(d), 2);
 	rbd_diff_close(d);
@@ -345,7 +345,7 @@ copy_diff(struct rbd_diff *d, struct rbd_out *out, enum rbd_diff_version v,
 {
 	struct error err = ERROR_INIT;
 	struct rbd_diff_writer *w = NULL;
-	struct rbd_run run;
+	struct rbd_diff_range run;
 	uint8_t part[4096];
 
 	rbd_must(rbd_diff_writer_new(&w, out, v, rbd_diff_head(d), object,
@@ -353,9 +353,9 @@ copy_diff(struct rbd_diff *d, struct rbd_out *out, enum rbd_diff_version v,
 		&err);
 	for (;;) {
 		rbd_must(rbd_diff_next(d, &run, &err), &err);
-		if (run.kind == RBD_RUN_END)
+		if (run.kind == RBD_DIFF_END)
 			break;
-		if (run.kind == RBD_RUN_ZERO) {
+		if (run.kind == RBD_DIFF_ZERO) {
 			rbd_must(rbd_diff_zero(w, run.off, run.len, &err),
 				&err);
 			continue;
