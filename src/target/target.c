@@ -7,6 +7,7 @@
 #include "target/drivers.h"
 
 const struct target_ops *const target_drivers[] = {
+	&rbd_target_ops,
 	&raw_target_ops,
 	&qcow_target_ops,
 	&device_target_ops,
