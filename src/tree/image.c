@@ -6,11 +6,16 @@
  *  - What is new comes as it is into the shared chunk; where nothing old is
  *    left and at least a quarter of the window is data, into a chunk of its
  *    own, so that equal windows of other images are equal chunks.
- *  - If that makes more than IMAGE_FRAGMENTS extents, the window is read and
- *    stored anew as one chunk: of what lies between its zero blocks, but only
- *    the largest gaps stay holes (RUNS_MAX - 1 of them), and smaller ones are
- *    stored as zeroes.  So the window has room for some more changes before it
- *    is the turn of this rule again.
+ *  - Where that makes too many extents, or leaves too much in the old chunks
+ *    that is of no use any more (excess_max), the window is completed and
+ *    decided on once more, as if all of it were new.
+ *
+ * What a restore has to fetch for a window is known from its extents alone:
+ * what one change stored lies side by side in its chunk, so between the first
+ * and the last piece that is left of it lies what is dead.
+ *
+ * A window whose old chunks cannot be read is given out piece by piece, in a
+ * second walk, so that no plan has to hold them all.
  *
  * An old extent that crosses the edge of a changed window is given out in two
  * parts, which become one again on the way into the tree.
@@ -20,6 +25,7 @@
  */
 #include "tree/image.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +35,11 @@
 #include "tree/runs.h"
 
 enum {
-	RUNS_MAX = IMAGE_FRAGMENTS / 4,
 	OWN_CHUNK_MIN = IMAGE_WINDOW / 4,
-	/* Windows side by side have their pieces in the same chunks, one for
-	 * each fragment at worst; those should be fetched once. */
-	OLD_CHUNKS_MAX = (IMAGE_FRAGMENTS + 8) * IMAGE_WINDOW
+	/* Windows side by side have their pieces in the same chunks. */
+	OLD_CHUNKS_MAX = 40 << 20,
+	NEIGHBOURS = 64,
+	SPANS = 2 * IMAGE_FRAGMENTS /* a power of two */
 };
 
 /* A range of the window that now reads as data, or is a hole. */
@@ -49,16 +55,25 @@ struct part {
 	struct extent old;
 };
 
+/* What of a chunk lies between the first and the last piece of a window. */
+struct span {
+	struct id chunk;
+	uint64_t from, to; /* to 0: no chunk yet */
+};
+
 struct plan {
-	struct part v[IMAGE_FRAGMENTS];
-	size_t n;
-	bool too_many;
+	size_t n; /* may be more than v holds */
 	size_t n_old;
 	size_t new_len;
+	uint64_t len; /* of all parts */
+	uint64_t spans_len; /* new_len and the sum of the spans */
+	struct part v[IMAGE_FRAGMENTS];
+	struct span spans[SPANS]; /* by their chunks' names */
 };
 
 struct image {
 	struct tree_io *io;
+	const struct origin *origin;
 	uint64_t old_size, size;
 	uint64_t at; /* end of the last call's range */
 	uint64_t done; /* extents up to here were given out */
@@ -66,6 +81,8 @@ struct image {
 	struct image_out out;
 	struct chunks chunks;
 	struct image_figures figures;
+	bool denied; /* the old chunks cannot be read */
+	struct plan plan;
 	/* The window that is being changed. */
 	uint64_t window;
 	size_t window_len;
@@ -90,6 +107,7 @@ image_open(struct image **out, struct tree_io *io,
 	if (img == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for an image");
 	img->io = io;
+	img->origin = conf->origin;
 	img->old_size = conf->old_root != NULL ? conf->old_size : 0;
 	img->size = conf->size;
 	chunks_init(&img->chunks, io, OLD_CHUNKS_MAX);
@@ -168,29 +186,21 @@ give_until(struct image *img, uint64_t to, struct error *err)
 	return image_out_extent(&img->out, &part, err);
 }
 
-static void
-plan_add(struct plan *plan, const struct part *part)
-{
-	if (plan->n == IMAGE_FRAGMENTS) {
-		plan->too_many = true;
-		return;
-	}
-	if (part->is_old)
-		plan->n_old++;
-	else
-		plan->new_len += part->run.to - part->run.from;
-	plan->v[plan->n++] = *part;
-}
+/* ---- what a window consists of ---- */
+
+typedef enum err part_fn(struct image *img, const struct part *part,
+	struct error *err);
 
 /* The runs of changed data, without blocks of zeroes that it covers whole. */
-static void
-plan_new(const struct image *img, struct plan *plan, const uint8_t *bytes,
-	struct run range)
+static enum err
+each_new(struct image *img, const uint8_t *bytes, struct run range, part_fn *fn,
+	struct error *err)
 {
 	struct part part = { .run = { range.from, range.from } };
 	uint32_t pos = range.from;
+	enum err rc = ERR_OK;
 
-	while (pos < range.to && !plan->too_many) {
+	while (pos < range.to && rc == ERR_OK) {
 		uint32_t next = (pos / RUN_BLOCK + 1) * RUN_BLOCK;
 		bool whole = pos % RUN_BLOCK == 0;
 
@@ -200,27 +210,19 @@ plan_new(const struct image *img, struct plan *plan, const uint8_t *bytes,
 		}
 		if (whole && runs_zero(bytes + pos, next - pos)) {
 			if (part.run.to > part.run.from)
-				plan_add(plan, &part);
+				rc = fn(img, &part, err);
 			part.run.from = next;
 		}
 		pos = part.run.to = next;
 	}
-	if (part.run.to > part.run.from)
-		plan_add(plan, &part);
+	if (rc == ERR_OK && part.run.to > part.run.from)
+		rc = fn(img, &part, err);
+	return rc;
 }
 
+/* What of the old image lies in a range of the window. */
 static enum err
-read_old(struct image *img, const struct extent *e, struct error *err)
-{
-	return chunks_read(&img->chunks, &e->chunk, e->chunk_off,
-		img->bytes + (e->off - img->window), e->len, err);
-}
-
-/* What of the old image lies in a range of the window: into the plan or,
- * without one, read. */
-static enum err
-each_old(struct image *img, struct run range, struct plan *plan,
-	struct error *err)
+each_old(struct image *img, struct run range, part_fn *fn, struct error *err)
 {
 	const uint64_t from = img->window + range.from;
 	const uint64_t to = img->window + range.to;
@@ -234,42 +236,132 @@ each_old(struct image *img, struct run range, struct plan *plan,
 	while (rc == ERR_OK && e->len > 0 && e->off < to) {
 		part.old = image_old_part(e, e->off > from ? e->off : from,
 			min(extent_end(e), to));
-		if (plan == NULL)
-			rc = read_old(img, &part.old, err);
-		else
-			plan_add(plan, &part);
-		if (extent_end(e) >= to || (plan != NULL && plan->too_many))
+		rc = fn(img, &part, err);
+		if (rc != ERR_OK || extent_end(e) >= to)
 			break;
-		if (rc == ERR_OK)
-			rc = image_old_next(&img->old, err);
+		rc = image_old_next(&img->old, err);
 	}
 	return rc;
 }
 
+/* In ascending order.  bytes: where the changed ones are; NULL: old parts
+ * only. */
 static enum err
-make_plan(struct image *img, const uint8_t *bytes, struct plan *plan,
+each_part(struct image *img, const uint8_t *bytes, part_fn *fn,
 	struct error *err)
 {
 	uint32_t pos = 0;
 	enum err rc = ERR_OK;
 
-	plan->n = plan->n_old = plan->new_len = 0;
-	plan->too_many = false;
 	for (size_t i = 0; i < img->n_changes && rc == ERR_OK; i++) {
 		const struct change *c = &img->changes[i];
 
-		rc = each_old(img, (struct run){ pos, c->run.from }, plan, err);
-		if (rc == ERR_OK && c->data)
-			plan_new(img, plan, bytes, c->run);
+		rc = each_old(img, (struct run){ pos, c->run.from }, fn, err);
+		if (rc == ERR_OK && c->data && bytes != NULL)
+			rc = each_new(img, bytes, c->run, fn, err);
 		pos = c->run.to;
-		if (plan->too_many)
-			return rc;
 	}
 	if (rc == ERR_OK)
 		rc = each_old(img,
-			(struct run){ pos, (uint32_t)img->window_len }, plan,
+			(struct run){ pos, (uint32_t)img->window_len }, fn,
 			err);
 	return rc;
+}
+
+/* ---- the plan ---- */
+
+static void
+add_span(struct plan *plan, const struct extent *e)
+{
+	const uint64_t from = e->chunk_off, to = from + e->len;
+	struct span *s;
+	size_t i;
+
+	memcpy(&i, e->chunk.b, sizeof(i));
+	for (;; i++) {
+		s = &plan->spans[i % SPANS];
+		if (s->to == 0 || id_eq(&s->chunk, &e->chunk))
+			break;
+	}
+	if (s->to == 0)
+		*s = (struct span){ e->chunk, from, from };
+	plan->spans_len -= s->to - s->from;
+	if (from < s->from)
+		s->from = from;
+	if (to > s->to)
+		s->to = to;
+	plan->spans_len += s->to - s->from;
+}
+
+static enum err
+plan_part(struct image *img, const struct part *part, struct error *err)
+{
+	struct plan *plan = &img->plan;
+	size_t len = part->run.to - part->run.from;
+
+	if (part->is_old) {
+		len = part->old.len;
+		plan->n_old++;
+		if (plan->n < IMAGE_FRAGMENTS)
+			add_span(plan, &part->old);
+	} else {
+		plan->new_len += len;
+		plan->spans_len += len;
+	}
+	plan->len += len;
+	if (plan->n < IMAGE_FRAGMENTS)
+		plan->v[plan->n] = *part;
+	plan->n++;
+	return ERR_OK;
+}
+
+static enum err
+make_plan(struct image *img, const uint8_t *bytes, struct error *err)
+{
+	struct plan *plan = &img->plan;
+
+	plan->n = plan->n_old = plan->new_len = 0;
+	plan->len = plan->spans_len = 0;
+	memset(plan->spans, 0, sizeof(plan->spans));
+	return each_part(img, bytes, plan_part, err);
+}
+
+/*
+ * How many percent a restore of the window may have to fetch beyond what it
+ * needs.  Where changes are spread evenly all windows come to the same ratio
+ * at the same time, so each has a limit of its own, and its neighbours, with
+ * which it shares chunks, the same.
+ */
+static uint64_t
+excess_max(const struct image *img)
+{
+	uint64_t n = img->window / IMAGE_WINDOW / NEIGHBOURS;
+	uint64_t hash = (n + 1) * 0x9e3779b97f4a7c15u >> 32;
+
+	return IMAGE_EXCESS_MIN +
+	       hash % (IMAGE_EXCESS_MAX - IMAGE_EXCESS_MIN + 1);
+}
+
+static bool
+wants_rewrite(const struct image *img)
+{
+	const struct plan *plan = &img->plan;
+
+	if (plan->n > IMAGE_FRAGMENTS)
+		return true;
+	return plan->n_old > 0 &&
+	       plan->spans_len - plan->len > plan->len * excess_max(img) / 100;
+}
+
+/* ---- giving it out ---- */
+
+static enum err
+read_part(struct image *img, const struct part *part, struct error *err)
+{
+	const struct extent *e = &part->old;
+
+	return chunks_read(&img->chunks, &e->chunk, e->chunk_off,
+		img->bytes + (e->off - img->window), e->len, err);
 }
 
 /* Fill the window with what it reads as.  The changed bytes are there. */
@@ -277,23 +369,22 @@ static enum err
 complete(struct image *img, struct error *err)
 {
 	uint32_t pos = 0;
-	enum err rc = ERR_OK;
+	enum err rc;
 
-	image_old_back(&img->old);
-	for (size_t i = 0; i <= img->n_changes && rc == ERR_OK; i++) {
-		struct change c = { .data = true };
+	if (img->plan.n_old > 0 && img->origin != NULL)
+		return img->origin->read(img->origin, img->window, img->bytes,
+			img->window_len, err);
+	for (size_t i = 0; i < img->n_changes; i++) {
+		const struct change *c = &img->changes[i];
 
-		if (i < img->n_changes)
-			c = img->changes[i];
-		else
-			c.run.from = c.run.to = (uint32_t)img->window_len;
-		memset(img->bytes + pos, 0, c.run.from - pos);
-		rc = each_old(img, (struct run){ pos, c.run.from }, NULL, err);
-		if (!c.data)
-			memset(img->bytes + c.run.from, 0,
-				c.run.to - c.run.from);
-		pos = c.run.to;
+		memset(img->bytes + pos, 0,
+			(c->data ? c->run.from : c->run.to) - pos);
+		pos = c->run.to;
 	}
+	memset(img->bytes + pos, 0, img->window_len - pos);
+	image_old_back(&img->old);
+	rc = img->denied ? ERR_DENIED : each_part(img, NULL, read_part, err);
+	img->denied = rc == ERR_DENIED;
 	return rc;
 }
 
@@ -319,31 +410,9 @@ give_chunk(struct image *img, const uint8_t *bytes, const struct run *runs,
 }
 
 static enum err
-rewrite(struct image *img, const uint8_t *bytes, struct error *err)
+give_own(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	struct run runs[RUNS_MOST];
-	size_t n;
-	enum err rc;
-
-	if (bytes != img->bytes)
-		memcpy(img->bytes, bytes, img->window_len);
-	rc = complete(img, err);
-	if (rc != ERR_OK)
-		return rc;
-	n = runs_find(img->bytes, img->window_len, runs);
-	n = runs_join(runs, n, RUNS_MAX);
-	if (n > 0)
-		rc = give_chunk(img, img->bytes, runs, n, err);
-	img->figures.windows_rewritten++;
-	for (size_t i = 0; i < n; i++)
-		img->figures.bytes_rewritten += runs[i].to - runs[i].from;
-	return rc;
-}
-
-static enum err
-give_own(struct image *img, const uint8_t *bytes, const struct plan *plan,
-	struct error *err)
-{
+	const struct plan *plan = &img->plan;
 	struct run runs[IMAGE_FRAGMENTS];
 
 	for (size_t i = 0; i < plan->n; i++)
@@ -352,9 +421,17 @@ give_own(struct image *img, const uint8_t *bytes, const struct plan *plan,
 }
 
 static enum err
-give_parts(struct image *img, const uint8_t *bytes, const struct plan *plan,
+give_new(struct image *img, const uint8_t *bytes, const struct run *run,
 	struct error *err)
 {
+	return image_out_shared(&img->out, img->window + run->from,
+		bytes + run->from, run->to - run->from, err);
+}
+
+static enum err
+give_parts(struct image *img, const uint8_t *bytes, struct error *err)
+{
+	const struct plan *plan = &img->plan;
 	enum err rc;
 
 	rc = image_out_reserve(&img->out, plan->new_len, plan->n, err);
@@ -364,34 +441,84 @@ give_parts(struct image *img, const uint8_t *bytes, const struct plan *plan,
 		if (p->is_old)
 			rc = image_out_extent(&img->out, &p->old, err);
 		else
-			rc = image_out_shared(&img->out,
-				img->window + p->run.from, bytes + p->run.from,
-				p->run.to - p->run.from, err);
+			rc = give_new(img, bytes, &p->run, err);
 	}
 	return rc;
+}
+
+/* The changed bytes are in img->bytes: this is not a window that was replaced
+ * whole, or there would be no more parts than blocks. */
+static enum err
+give_part(struct image *img, const struct part *part, struct error *err)
+{
+	size_t len = part->is_old ? 0 : part->run.to - part->run.from;
+	enum err rc = image_out_reserve(&img->out, len, 1, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (part->is_old)
+		return image_out_extent(&img->out, &part->old, err);
+	return give_new(img, img->bytes, &part->run, err);
+}
+
+static enum err
+give_planned(struct image *img, const uint8_t *bytes, struct error *err)
+{
+	const struct plan *plan = &img->plan;
+
+	if (plan->n > IMAGE_FRAGMENTS) {
+		assert(bytes == img->bytes);
+		image_old_back(&img->old);
+		return each_part(img, bytes, give_part, err);
+	}
+	if (plan->n_old == 0 && plan->new_len >= OWN_CHUNK_MIN)
+		return give_own(img, bytes, err);
+	return give_parts(img, bytes, err);
+}
+
+/* As if all of the window were new; or, where what is old cannot be read, as
+ * it was planned. */
+static enum err
+rewrite(struct image *img, struct error *err)
+{
+	struct image_figures *f = &img->figures;
+	enum err rc = complete(img, err);
+
+	if (rc == ERR_DENIED) {
+		f->windows_in_pieces++;
+		return give_planned(img, img->bytes, err);
+	}
+	if (rc != ERR_OK)
+		return rc;
+	img->changes[0] =
+		(struct change){ { 0, (uint32_t)img->window_len }, true };
+	img->n_changes = 1;
+	rc = make_plan(img, img->bytes, err);
+	if (rc != ERR_OK)
+		return rc;
+	f->windows_rewritten++;
+	f->bytes_rewritten += img->plan.new_len;
+	return give_planned(img, img->bytes, err);
 }
 
 /* Decide on the window's extents.  bytes: where the changed bytes are. */
 static enum err
 close_window(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	struct plan plan;
 	enum err rc;
 
 	if (img->n_changes == 0)
 		return ERR_OK;
 	rc = give_until(img, img->window, err);
 	if (rc == ERR_OK)
-		rc = make_plan(img, bytes, &plan, err);
+		rc = make_plan(img, bytes, err);
 	if (rc != ERR_OK)
 		return rc;
 	img->done = img->window + img->window_len;
-	if (plan.too_many)
-		rc = rewrite(img, bytes, err);
-	else if (plan.n_old == 0 && plan.new_len >= OWN_CHUNK_MIN)
-		rc = give_own(img, bytes, &plan, err);
+	if (wants_rewrite(img))
+		rc = rewrite(img, err);
 	else
-		rc = give_parts(img, bytes, &plan, err);
+		rc = give_planned(img, bytes, err);
 	img->n_changes = 0;
 	return rc;
 }

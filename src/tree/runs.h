@@ -9,7 +9,7 @@
 
 #include "tree/image.h"
 
-enum { RUN_BLOCK = 4096, RUNS_MOST = IMAGE_WINDOW / RUN_BLOCK / 2 };
+enum { RUN_BLOCK = 4096 };
 
 /* A range of bytes within a window; to is behind it. */
 struct run {
@@ -18,11 +18,5 @@ struct run {
 
 /* len > 0 */
 bool runs_zero(const uint8_t *bytes, size_t len);
-
-/* The runs of blocks that are not zero, of a window of len bytes; how many. */
-size_t runs_find(const uint8_t *bytes, size_t len, struct run runs[RUNS_MOST]);
-
-/* Close the smallest gaps between n runs until there are at most max > 0. */
-size_t runs_join(struct run *runs, size_t n, size_t max);
 
 #endif /* TREE_RUNS_H */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * spy_io: a tree_io around one in memory.  It notes which chunks are fetched,
- * stores them on other threads and in any order where it has a pool, and
- * fails at the use that it is told.
+ * stores them on other threads and in any order where it has a pool, denies
+ * chunks as a repository does to a key of role writer, and fails at the use
+ * that it is told.
  */
 #ifndef TESTS_LIB_SPY_IO_H
 #define TESTS_LIB_SPY_IO_H
@@ -27,6 +28,7 @@ struct spy {
 	struct id fetched[SPY_FETCHED_MAX];
 	size_t n_fetched;
 	uint64_t used, fail_at; /* this use fails; 0: none does */
+	bool deny_data; /* none is handed out */
 };
 
 struct put_job {
@@ -78,6 +80,8 @@ spy_get_data(struct tree_io *io, const struct id *id, struct buf *out,
 
 	if (rc != ERR_OK)
 		return rc;
+	if (s->deny_data)
+		return err_set(why, ERR_DENIED, "no data for this key");
 	assert(s->n_fetched < SPY_FETCHED_MAX);
 	s->fetched[s->n_fetched++] = *id;
 	pthread_mutex_lock(&s->lock);

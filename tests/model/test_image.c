@@ -23,7 +23,7 @@
 #include "tree/image.h"
 
 enum {
-	MOST = 24 << 20,
+	MOST = 12 << 20,
 	BLOCK = 4096,
 	WINDOWS = MOST / IMAGE_WINDOW,
 	GENERATIONS = 60
@@ -31,9 +31,19 @@ enum {
 
 static struct error err;
 
+/* What the rest of a window that is stored anew is read from. */
+enum rest { FROM_CHUNKS, FROM_ORIGIN, FROM_NOWHERE };
+
+struct world_origin {
+	struct origin base; /* comes first */
+	struct world *w;
+};
+
 /* One image and what it must read as. */
 struct world {
 	struct spy spy;
+	enum rest rest;
+	struct world_origin origin;
 	struct prng p;
 	struct id root;
 	bool has_root;
@@ -42,13 +52,26 @@ struct world {
 	uint8_t *have, *data;
 	bool touched[WINDOWS];
 	uint64_t changed; /* bytes given to image_replace */
-	unsigned rewrites, shared;
+	unsigned rewrites, shared, in_pieces, refusals;
 };
+
+static enum err
+read_origin(const struct origin *o, uint64_t off, void *data, size_t len,
+	struct error *why)
+{
+	const struct world *w =
+		((const struct world_origin *)(const void *)o)->w;
+
+	(void)why;
+	assert_true(off <= w->size && len <= w->size - off);
+	memcpy(data, w->want + off, len);
+	return ERR_OK;
+}
 
 static void
 world_init(struct world *w, uint64_t seed, bool threads)
 {
-	*w = (struct world){ 0 };
+	*w = (struct world){ .origin = { { read_origin }, w } };
 	assert_int_equal(spy_init(&w->spy, threads, &err), ERR_OK);
 	prng_init(&w->p, seed);
 	w->want = calloc(1, MOST);
@@ -95,8 +118,13 @@ random_style(struct world *w)
 {
 	struct style s = { 0 };
 
-	s.gap = (uint64_t)1 << (8 + prng_below(&w->p, 16));
-	s.len = (uint64_t)1 << (1 + prng_below(&w->p, 22));
+	if (prng_below(&w->p, 4) == 0) {
+		s.gap = (uint64_t)1 << (8 + prng_below(&w->p, 16));
+		s.len = (uint64_t)1 << (1 + prng_below(&w->p, 22));
+	} else {
+		s.gap = (uint64_t)1 << (9 + prng_below(&w->p, 6));
+		s.len = (uint64_t)1 << (8 + prng_below(&w->p, 6));
+	}
 	s.aligned = prng_below(&w->p, 3) > 0;
 	s.punches = 1 + prng_below(&w->p, 8);
 	return s;
@@ -119,7 +147,7 @@ change_some(struct world *w, struct image *img)
 	uint64_t first = prng_below(&w->p, w->size + 1);
 	uint64_t n = 1 + prng_below(&w->p, 600);
 
-	off = prng_below(&w->p, 3) == 0 ? 0 : first & ~mask;
+	off = prng_below(&w->p, 3) > 0 ? 0 : first & ~mask;
 	while (n-- > 0 && off < w->size) {
 		uint64_t len = (1 + prng_below(&w->p, s.len) + mask) & ~mask;
 
@@ -190,8 +218,9 @@ fetched_no_other(const struct world *w, const struct extent *old, size_t n)
 	}
 }
 
+/* In as many pieces as they may, and none that continues another. */
 static void
-fragments_are_bounded(const struct world *w, const struct extent *v, size_t n)
+fragments_are_bounded(struct world *w, const struct extent *v, size_t n)
 {
 	unsigned in_window[WINDOWS] = { 0 };
 
@@ -210,7 +239,8 @@ fragments_are_bounded(const struct world *w, const struct extent *v, size_t n)
 			id_eq(&v[k - 1].chunk, &v[k].chunk));
 	}
 	for (size_t j = 0; j < WINDOWS; j++) {
-		if (w->touched[j])
+		w->in_pieces += in_window[j] > IMAGE_FRAGMENTS;
+		if (w->touched[j] && w->rest != FROM_NOWHERE)
 			assert_in_range(in_window[j], 0, IMAGE_FRAGMENTS);
 	}
 }
@@ -254,7 +284,7 @@ generation(struct world *w)
 	struct image *img;
 	size_t n_old, n_new;
 
-	if (!w->has_root || prng_below(&w->p, 4) == 0)
+	if (!w->has_root || prng_below(&w->p, 8) == 0)
 		conf.size = prng_below(&w->p, MOST + 1) &
 			    ~(prng_below(&w->p, 2) * (BLOCK - 1));
 	if (conf.size < w->size)
@@ -264,10 +294,14 @@ generation(struct world *w)
 	w->changed = 0;
 	old = list_extents(w, &n_old);
 	w->spy.n_fetched = 0;
+	if (w->rest == FROM_ORIGIN)
+		conf.origin = &w->origin.base;
+	w->spy.deny_data = w->rest != FROM_CHUNKS;
 	assert_int_equal(image_open(&img, &w->spy.io, &conf, &err), ERR_OK);
 	change_some(w, img);
 	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
 	image_free(img);
+	w->spy.deny_data = false;
 
 	w->root = root.id;
 	w->has_root = true;
@@ -281,32 +315,49 @@ generation(struct world *w)
 	reads_as_wanted(w);
 	w->rewrites += f.windows_rewritten > 0;
 	w->shared += f.bytes_stored > f.bytes_rewritten;
+	w->refusals += f.windows_in_pieces > 0;
 	free(old);
 	free(new);
 }
 
-/* With and without threads: the same trees. */
+/* What the random generations came to: generations that stored windows anew
+ * and that shared chunks, windows in too many pieces, and generations that
+ * were refused the rest of a window. */
+static struct {
+	unsigned rewrites, shared, in_pieces, refusals;
+} met;
+
+/* With and without threads, and whatever the rest is read from: the same
+ * trees; and the same bytes where it cannot be read. */
 static void
 random_generations(uint64_t seed)
 {
+	enum { PLAIN, THREADS, ORIGIN, DENIED, WORLDS };
+	static const enum rest rest
+		[WORLDS] = { [ORIGIN] = FROM_ORIGIN, [DENIED] = FROM_NOWHERE };
 	uint64_t n = test_scale(GENERATIONS);
-	struct world *a = malloc(sizeof(*a)), *b = malloc(sizeof(*b));
+	struct world *w = calloc(WORLDS, sizeof(*w));
 
-	assert_true(a != NULL && b != NULL);
+	assert_non_null(w);
 	print_message("seed %llu\n", (unsigned long long)seed);
-	world_init(a, seed, false);
-	world_init(b, seed, true);
-	for (uint64_t i = 0; i < n; i++) {
-		generation(a);
-		generation(b);
-		assert_true(id_eq(&a->root, &b->root));
+	for (size_t k = 0; k < WORLDS; k++) {
+		world_init(&w[k], seed, k == THREADS);
+		w[k].rest = rest[k];
 	}
-	if (n == GENERATIONS)
-		assert_true(a->rewrites > 3 && a->shared > 10);
-	world_fini(a);
-	world_fini(b);
-	free(a);
-	free(b);
+	for (uint64_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < WORLDS; k++)
+			generation(&w[k]);
+		assert_true(id_eq(&w[PLAIN].root, &w[THREADS].root));
+		assert_true(id_eq(&w[PLAIN].root, &w[ORIGIN].root));
+	}
+	assert_int_equal(w[DENIED].rewrites, 0);
+	met.rewrites += w[PLAIN].rewrites;
+	met.shared += w[PLAIN].shared;
+	met.in_pieces += w[DENIED].in_pieces;
+	met.refusals += w[DENIED].refusals;
+	for (size_t k = 0; k < WORLDS; k++)
+		world_fini(&w[k]);
+	free(w);
 }
 
 static uint64_t given_seed;
@@ -320,6 +371,10 @@ against_bytes(void **state)
 	}
 	for (uint64_t seed = 1; seed <= 4; seed++)
 		random_generations(seed);
+	if (test_scale(GENERATIONS) < GENERATIONS)
+		return;
+	assert_true(met.rewrites > 10 && met.shared > 100);
+	assert_true(met.in_pieces > 5 && met.refusals > 10);
 }
 
 /* A large image of which each window is the same chunk, or none. */
@@ -614,8 +669,11 @@ edit_once(struct world *w, uint64_t fail_at)
 	w->spy.used = 0;
 	w->spy.n_fetched = 0;
 	rc = image_open(&img, &w->spy.io, &conf, &err);
-	for (uint64_t off = 0; off + 200000 < conf.size && rc == ERR_OK;
-		off += 300000)
+	/* More pieces than a window may have. */
+	for (uint64_t off = 0; off < IMAGE_WINDOW && rc == ERR_OK; off += 1024)
+		rc = image_replace(img, off, w->data + off, 2, &err);
+	for (uint64_t off = IMAGE_WINDOW;
+		off + 200000 < conf.size && rc == ERR_OK; off += 300000)
 		rc = image_replace(img, off, w->data + off,
 			off % 900000 == 0 ? 2 : 200000, &err);
 	if (rc == ERR_OK)
@@ -636,7 +694,7 @@ any_use_may_fail(void **state)
 	world_init(w, 99, true);
 	do {
 		generation(w);
-	} while (w->rewrites < 4 || w->size < MOST / 2);
+	} while (w->rewrites < 2 || w->size < MOST / 2);
 	prng_fill(&w->p, w->data, MOST);
 	edit_once(w, 0);
 	uses = w->spy.used;

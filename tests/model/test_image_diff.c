@@ -91,9 +91,10 @@ make_version(struct world *w, size_t i, const struct version *from)
 	struct version *v = &w->v[i];
 	struct image_conf conf = { 0 };
 	uint64_t mask = prng_below(&w->p, 2) * (BLOCK - 1), off;
-	uint64_t gap = (uint64_t)1 << (6 + prng_below(&w->p, 16));
-	uint64_t len_max = (uint64_t)1 << (1 + prng_below(&w->p, 20));
-	uint64_t n = prng_below(&w->p, 300);
+	unsigned few = prng_below(&w->p, 4) == 0; /* and long ones */
+	uint64_t gap = (uint64_t)1 << (9 + prng_below(&w->p, 5 + 7 * few));
+	uint64_t len_max = (uint64_t)1 << (5 + prng_below(&w->p, 8 + 6 * few));
+	uint64_t n = prng_below(&w->p, few ? 50 : 900);
 	struct image_figures f;
 	struct tree_root root;
 	struct image *img;
@@ -103,7 +104,7 @@ make_version(struct world *w, size_t i, const struct version *from)
 	if (from != NULL) {
 		conf.old_root = &from->ref.root;
 		conf.old_size = from->ref.size;
-		if (prng_below(&w->p, 3) > 0)
+		if (prng_below(&w->p, 6) > 0)
 			conf.size = from->ref.size;
 		memcpy(v->bytes, from->bytes, conf.size);
 	}
@@ -233,7 +234,8 @@ random_versions(uint64_t seed)
 		world_init(w, seed * 1000 + r);
 		for (size_t i = 0; i < VERSIONS; i++)
 			make_version(w, i,
-				i > 0 ? &w->v[prng_below(&w->p, i)] : NULL);
+				i > 0 ? &w->v[i - 1 - prng_below(&w->p, i) / 3]
+				      : NULL);
 		for (size_t i = 0; i < VERSIONS; i++) {
 			size_t k = prng_below(&w->p, VERSIONS);
 
