@@ -11,9 +11,9 @@
 #include "base/child.h"
 #include "base/fsx.h"
 #include "cli/numbers.h"
-#include "store/store_retry.h"
+#include "cli/unlock.h"
 
-enum { PASSWORD_MAX = 4096, KEY_FILE_MIN = 32 };
+enum { KEY_FILE_MIN = 32 };
 
 /* Of a key file: there is nothing to guess. */
 static const struct kdf_cost cost_of_file = { 1, 8 };
@@ -27,25 +27,27 @@ env(const char *name)
 }
 
 enum err
-access_store(struct store **out, const struct cli *c, bool create,
-	struct error *err)
+access_url(const char **out, const struct cli *c, struct error *err)
 {
 	const char *url = flag_text(c, "repository");
-	struct store *st;
-	enum err rc;
 
 	if (url == NULL)
 		url = env("COFFER_REPOSITORY");
 	if (url == NULL)
 		return err_set(err, ERR_USAGE,
 			"no repository given: use -r or COFFER_REPOSITORY");
-	rc = store_open(&st, url, create, err);
-	if (rc != ERR_OK)
-		return rc;
-	rc = store_retry_new(out, st, &RETRY_DEFAULT, err);
-	if (rc != ERR_OK)
-		store_close(st);
-	return rc;
+	*out = url;
+	return ERR_OK;
+}
+
+enum err
+access_store(struct store **out, const struct cli *c, bool create,
+	struct error *err)
+{
+	const char *url;
+	enum err rc = access_url(&url, c, err);
+
+	return rc == ERR_OK ? unlock_store(out, url, create, err) : rc;
 }
 
 /* The passphrase is the first line. */
@@ -238,8 +240,9 @@ access_new_password(struct buf *out, struct kdf_cost *cost, const struct cli *c,
 }
 
 /* --cache-dir, else $XDG_CACHE_HOME/coffer, else ~/.cache/coffer. */
-static enum err
-cache_root(char out[4096], const struct cli *c, struct error *err)
+enum err
+access_cache_root(char out[CACHE_ROOT_MAX], const struct cli *c,
+	struct error *err)
 {
 	const char *dir = flag_text(c, "cache-dir");
 	const char *tail = "";
@@ -255,37 +258,56 @@ cache_root(char out[4096], const struct cli *c, struct error *err)
 		dir = env("HOME");
 		tail = "/.cache/coffer";
 	}
-	if (dir == NULL) {
+	if (dir == NULL || flag_on(c, "no-cache")) {
 		out[0] = '\0';
 		return ERR_OK;
 	}
-	n = snprintf(out, 4096, "%s%s", dir, tail);
-	if (n < 0 || n >= 4096)
+	n = snprintf(out, CACHE_ROOT_MAX, "%s%s", dir, tail);
+	if (n < 0 || n >= CACHE_ROOT_MAX)
 		return err_set(err, ERR_USAGE, "cache directory: too long");
 	return ERR_OK;
 }
 
 enum err
-access_open(struct access *a, struct cli *c, struct error *err)
+access_password(struct buf *out, const struct cli *c, struct error *err)
 {
-	struct buf pass = BUF_INIT(PASSWORD_MAX);
-	struct repo_conf conf = { .key_hint = flag_text(c, "key-hint") };
-	char cache[4096] = "";
 	bool key_file;
+
+	return get_password(out, c, false, &key_file, err);
+}
+
+/* In the store, which is open. */
+static enum err
+open_repo(struct access *a, const struct cli *c, const struct buf *pass,
+	struct error *err)
+{
+	struct repo_conf conf = { .key_hint = flag_text(c, "key-hint") };
+	char cache[CACHE_ROOT_MAX] = "";
+	enum err rc;
+
+	rc = access_cache_root(cache, c, err);
+	if (rc != ERR_OK)
+		return rc;
+	conf.pass = (struct pass){ (const char *)pass->data, pass->len };
+	conf.cache_root = cache[0] != '\0' ? cache : NULL;
+	return repo_open(&a->repo, a->store, &conf, err);
+}
+
+/* pass NULL: to be asked for when the store is there. */
+static enum err
+open_with(struct access *a, struct cli *c, const struct buf *pass,
+	struct error *err)
+{
+	struct buf asked = BUF_INIT(PASSWORD_MAX);
 	enum err rc;
 
 	*a = (struct access){ NULL, NULL };
 	rc = access_store(&a->store, c, false, err);
+	if (rc == ERR_OK && pass == NULL)
+		rc = access_password(&asked, c, err);
 	if (rc == ERR_OK)
-		rc = get_password(&pass, c, false, &key_file, err);
-	if (rc == ERR_OK && !flag_on(c, "no-cache"))
-		rc = cache_root(cache, c, err);
-	if (rc == ERR_OK) {
-		conf.pass = (struct pass){ (const char *)pass.data, pass.len };
-		conf.cache_root = cache[0] != '\0' ? cache : NULL;
-		rc = repo_open(&a->repo, a->store, &conf, err);
-	}
-	buf_wipe(&pass);
+		rc = open_repo(a, c, pass != NULL ? pass : &asked, err);
+	buf_wipe(&asked);
 	if (rc != ERR_OK)
 		access_close(a);
 	if (rc == ERR_NOTFOUND)
@@ -295,18 +317,40 @@ access_open(struct access *a, struct cli *c, struct error *err)
 	return rc;
 }
 
+static enum err
+need_right(struct access *a, const struct cli *c, enum right right,
+	struct error *err)
+{
+	enum err rc =
+		keyset_need(repo_keys(a->repo), right, c->command->name, err);
+
+	if (rc != ERR_OK)
+		access_close(a);
+	return rc;
+}
+
+enum err
+access_open_with(struct access *a, struct cli *c, enum right right,
+	const struct buf *pass, struct error *err)
+{
+	enum err rc = open_with(a, c, pass, err);
+
+	return rc == ERR_OK ? need_right(a, c, right, err) : rc;
+}
+
+enum err
+access_open(struct access *a, struct cli *c, struct error *err)
+{
+	return open_with(a, c, NULL, err);
+}
+
 enum err
 access_open_for(struct access *a, struct cli *c, enum right right,
 	struct error *err)
 {
 	enum err rc = access_open(a, c, err);
 
-	if (rc != ERR_OK)
-		return rc;
-	rc = keyset_need(repo_keys(a->repo), right, c->command->name, err);
-	if (rc != ERR_OK)
-		access_close(a);
-	return rc;
+	return rc == ERR_OK ? need_right(a, c, right, err) : rc;
 }
 
 void

@@ -24,6 +24,24 @@ enum err access_open_for(struct access *a, struct cli *c, enum right right,
 	struct error *err) MUST_CHECK;
 void access_close(struct access *a);
 
+/*
+ * The same in two steps, for who needs the passphrase once more: what the
+ * flags, the environment or the terminal say it is (out is wiped by the
+ * caller), and access with it.
+ */
+enum err access_password(struct buf *out, const struct cli *c,
+	struct error *err) MUST_CHECK;
+enum err access_open_with(struct access *a, struct cli *c, enum right right,
+	const struct buf *pass, struct error *err) MUST_CHECK;
+
+/* Where flags and environment say the repository and the local index are.
+ * The latter is "" where there is to be none but a temporary one. */
+enum err access_url(const char **out, const struct cli *c,
+	struct error *err) MUST_CHECK;
+enum { CACHE_ROOT_MAX = 4096 };
+enum err access_cache_root(char out[CACHE_ROOT_MAX], const struct cli *c,
+	struct error *err) MUST_CHECK;
+
 /* The store alone, behind the retry wrapper. */
 enum err access_store(struct store **out, const struct cli *c, bool create,
 	struct error *err) MUST_CHECK;

@@ -71,6 +71,9 @@ struct cli {
 	bool incomplete;
 	/* what a failure means, where EXIT_FAILED does not say enough */
 	enum exit_status failed_as;
+	/* the exit status of a command that was run, where coffer's own would
+	 * be EXIT_DONE */
+	int passed_on;
 };
 
 extern const struct flag global_flags[];

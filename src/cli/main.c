@@ -61,7 +61,7 @@ status_of(const struct cli *c, enum err rc)
 {
 	switch (rc) {
 	case ERR_OK:
-		return c->incomplete ? EXIT_INCOMPLETE : EXIT_DONE;
+		return c->incomplete ? EXIT_INCOMPLETE : c->passed_on;
 	case ERR_USAGE:
 		return EXIT_USAGE;
 	case ERR_CANCELLED:
