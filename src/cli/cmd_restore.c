@@ -9,12 +9,14 @@
 #include "cli/filter.h"
 #include "cli/jsonl.h"
 #include "cli/numbers.h"
+#include "cli/restore_to.h"
 #include "cli/show.h"
 #include "engine/restore.h"
 #include "engine/select.h"
 
 static const struct flag restore_flags[] = {
 	{ "target", 't', FLAG_TEXT, "DIR", "write below DIR; / is in place" },
+	RESTORE_TO_FLAGS,
 	{ "include", 'i', FLAG_LIST, "RULE",
 		"only what the gitignore rule matches" },
 	{ "include-file", 0, FLAG_LIST, "FILE", "rules, one per line" },
@@ -83,7 +85,11 @@ conf_fill(struct restore_conf *conf, const struct cli *c, struct error *err)
 	conf->target = flag_text(c, "target");
 	if (conf->target == NULL)
 		return err_set(err, ERR_USAGE,
-			"restore needs --target (/ is in place)");
+			"restore needs --target (/ is in place), or --to for "
+			"an image");
+	if (flag_count(c, "option") > 0 || flag_count(c, "mark-every") > 0)
+		return err_set(err, ERR_USAGE,
+			"-o and --mark-every are for --to");
 	conf->delta = flag_on(c, "delta");
 	conf->delete = flag_on(c, "delete");
 	conf->verify = flag_on(c, "verify");
@@ -165,9 +171,12 @@ run_restore(struct cli *c, struct error *err)
 	struct patterns *include = NULL, *exclude = NULL;
 	struct access access = { NULL, NULL };
 	struct restore_conf conf = { 0 };
-	char *spec = strdup(c->operands[0]), *name, *subpath;
+	char *spec, *name, *subpath;
 	enum err rc;
 
+	if (flag_text(c, "to") != NULL)
+		return restore_to_run(c, err);
+	spec = strdup(c->operands[0]);
 	if (spec == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	snapshot_split(spec, &name, &subpath);
@@ -193,7 +202,7 @@ run_restore(struct cli *c, struct error *err)
 const struct command cmd_restore = {
 	.name = "restore",
 	.operands = "SNAPSHOT[:SUBPATH]",
-	.summary = "Bring a snapshot, or a part of it, back",
+	.summary = "Bring a snapshot, a part of it, or an image back",
 	.flags = restore_flags,
 	.operands_min = 1,
 	.operands_max = 1,

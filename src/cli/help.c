@@ -47,7 +47,8 @@ print_program(FILE *out)
 			commands[i]->summary);
 	print_flags(out, "Flags of every command:", global_flags);
 	(void)fputs("\n\"coffer help COMMAND\" tells more, "
-		    "\"coffer help source NAME\" a source's options.\n",
+		    "\"coffer help source NAME\" a source's options, "
+		    "\"coffer help target NAME\" a target's.\n",
 		out);
 }
 
@@ -66,12 +67,15 @@ help_print(FILE *out, const struct command *cmd)
 }
 
 void
-help_source(FILE *out, const struct source_ops *ops)
+help_options(FILE *out, const char *scheme, const char *summary,
+	const struct option_spec *options)
 {
-	const struct option_spec *o = ops->options;
+	const struct option_spec *o = options;
 
-	(void)fprintf(out, "%s: %s\n\nOptions, as -o NAME=VALUE:\n",
-		ops->scheme, ops->summary);
+	(void)fprintf(out, "%s: %s\n", scheme, summary);
+	if (o == NULL || o->name == NULL)
+		return;
+	(void)fprintf(out, "\nOptions, as -o NAME=VALUE:\n");
 	for (; o != NULL && o->name != NULL; o++)
 		(void)fprintf(out, "  %-22s %s (%s%s%s)\n", o->name, o->help,
 			option_types[o->type],

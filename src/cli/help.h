@@ -6,13 +6,14 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
-#include "source/source.h"
+#include "model/options.h"
 
 /* One command; or, for NULL, the program. */
 void help_print(FILE *out, const struct command *cmd);
 
-/* A driver's options. */
-void help_source(FILE *out, const struct source_ops *ops);
+/* A driver's options; NULL: none. */
+void help_options(FILE *out, const char *scheme, const char *summary,
+	const struct option_spec *options);
 
 /* Scripts for the completion of bash and zsh. */
 void help_bash(FILE *out);

@@ -208,14 +208,15 @@ static enum err
 check_target(const struct imaging *g, struct error *err)
 {
 	const struct target_ops *ops = g->conf->target;
+	char who[64];
 
 	if (g->conf->verify && ops->read == NULL)
 		return err_set(err, ERR_USAGE,
 			"what was written to %s: cannot be read again to be "
 			"verified",
 			ops->scheme);
-	return settings_check(&g->conf->settings, ops->options, ops->scheme,
-		err);
+	(void)snprintf(who, sizeof(who), "target %s", ops->scheme);
+	return settings_check(&g->conf->settings, ops->options, who, err);
 }
 
 /* An image without what it sees through its parent is no image without that
