@@ -499,6 +499,16 @@ sink_problem(struct sink *base, struct bytes key, const struct error *why)
 	ingest_problem(to_sink(base)->in, key, why);
 }
 
+static void
+sink_note(struct sink *base, const char *sentence)
+{
+	struct ingest *in = to_sink(base)->in;
+
+	pthread_mutex_lock(&in->report_lock);
+	in->report->note(in->report->arg, sentence);
+	pthread_mutex_unlock(&in->report_lock);
+}
+
 static const struct sink_ops backup_sink_ops = {
 	.offer = sink_offer,
 	.entry = sink_entry,
@@ -512,6 +522,7 @@ static const struct sink_ops backup_sink_ops = {
 	.image_end = sink_image_end,
 	.previous = sink_previous,
 	.problem = sink_problem,
+	.note = sink_note,
 };
 
 static enum err

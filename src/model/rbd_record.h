@@ -61,17 +61,17 @@ struct rbd_record {
 	bool parent_data;
 	/* Why all of it was read; NULL: only what had changed was. */
 	char *why_full;
-	/* What may differ between the oldest snapshot that the image then had
-	 * and this one: after a rollback to an older one, fast-diff of Ceph 16
+	/* What may differ between this snapshot and any older one that the
+	 * image then had: after a rollback to such a one, fast-diff of Ceph 16
 	 * takes that for unchanged, so the next difference looks closer there
-	 * (source/rbd/dirty.h).  Ascending, apart.  Not known: everywhere. */
+	 * (source/rbd/take.c).  Ascending, apart.  Not known: everywhere. */
 	bool older_known;
 	struct rbd_run *older;
 	size_t n_older;
 };
 
 /* Longer records are not believed. */
-enum { RBD_RECORD_MAX = 16 << 20, RBD_OLDER_MAX = 1024 };
+enum { RBD_RECORD_MAX = 16 << 20, RBD_OLDER_MAX = 512 };
 
 void rbd_record_init(struct rbd_record *r);
 void rbd_record_fini(struct rbd_record *r);

@@ -2,10 +2,12 @@
 /* registry: the one list of drivers. */
 #include "source/command/command.h"
 #include "source/files/files.h"
+#include "source/rbd/rbd.h"
 #include "source/source.h"
 
 const struct source_ops *const source_drivers[] = {
 	&files_source_ops,
 	&command_source_ops,
+	&rbd_source_ops,
 	NULL,
 };

@@ -147,6 +147,8 @@ struct sink_ops {
 	/* key could not be read: it is noted and the run goes on. */
 	void (*problem)(struct sink *s, struct bytes key,
 		const struct error *why);
+	/* A sentence worth knowing, about something that is no problem. */
+	void (*note)(struct sink *s, const char *sentence);
 };
 
 struct sink {
