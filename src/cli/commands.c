@@ -21,6 +21,7 @@ const struct command *const commands[] = {
 	&cmd_release,
 	&cmd_check,
 	&cmd_stats,
+	&cmd_export,
 	&cmd_rbd_diff_info,
 	&cmd_rbd_diff_verify,
 	&cmd_rbd_diff_merge,
