@@ -14,6 +14,7 @@ const struct command *const commands[] = {
 	&cmd_cat,
 	&cmd_diff,
 	&cmd_restore,
+	&cmd_nbd,
 	&cmd_forget,
 	&cmd_prune,
 	&cmd_undelete,

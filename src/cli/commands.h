@@ -15,6 +15,7 @@ extern const struct command cmd_undelete, cmd_hold,
 extern const struct command cmd_ls, cmd_find, cmd_cat; /* cmd_look.c */
 extern const struct command cmd_diff; /* cmd_diff.c */
 extern const struct command cmd_restore; /* cmd_restore.c */
+extern const struct command cmd_nbd; /* cmd_nbd.c */
 extern const struct command cmd_key_add, cmd_key_list, cmd_key_passwd,
 	cmd_key_remove, cmd_key_rotate; /* cmd_key.c */
 extern const struct command cmd_export; /* cmd_export.c */
