@@ -11,6 +11,7 @@
 #include "cli/jsonl.h"
 #include "cli/numbers.h"
 #include "cli/show.h"
+#include "cli/tags.h"
 #include "engine/backup.h"
 #include "source/source.h"
 
@@ -199,40 +200,17 @@ request_fill(struct request *q, const struct cli *c, struct error *err)
 	return rc;
 }
 
-/* "--tag a,b" is two tags. */
-static enum err
-add_tags(struct strings *tags, const char *text, struct error *err)
-{
-	char tag[256];
-	size_t len;
-
-	for (;; text += len + 1) {
-		len = strcspn(text, ",");
-		if (len >= sizeof(tag))
-			return err_set(err, ERR_USAGE, "a tag is too long");
-		memcpy(tag, text, len);
-		tag[len] = '\0';
-		if (len > 0 && strings_add(tags, tag, err) != ERR_OK)
-			return err->code;
-		if (text[len] == '\0')
-			return ERR_OK;
-	}
-}
-
 static enum err
 conf_fill(struct backup_conf *conf, const struct cli *c, struct error *err)
 {
-	const char *text;
 	unsigned level = 0;
-	size_t at = 0;
-	enum err rc = ERR_OK;
+	enum err rc;
 
 	conf->host = flag_text(c, "host");
 	conf->parent = flag_text(c, "parent");
 	conf->force = flag_on(c, "force");
 	conf->dry_run = flag_on(c, "dry-run");
-	while (rc == ERR_OK && (text = flag_next(c, "tag", &at)) != NULL)
-		rc = add_tags(&conf->tags, text, err);
+	rc = tags_fill(&conf->tags, c, err);
 	if (rc == ERR_OK && flag_text(c, "time") != NULL) {
 		rc = when_parse(&conf->time, flag_text(c, "time"), err);
 		conf->has_time = true;

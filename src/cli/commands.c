@@ -22,6 +22,7 @@ const struct command *const commands[] = {
 	&cmd_release,
 	&cmd_check,
 	&cmd_stats,
+	&cmd_import,
 	&cmd_export,
 	&cmd_rbd_diff_info,
 	&cmd_rbd_diff_verify,

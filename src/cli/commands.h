@@ -19,6 +19,7 @@ extern const struct command cmd_nbd; /* cmd_nbd.c */
 extern const struct command cmd_key_add, cmd_key_list, cmd_key_passwd,
 	cmd_key_remove, cmd_key_rotate; /* cmd_key.c */
 extern const struct command cmd_export; /* cmd_export.c */
+extern const struct command cmd_import; /* cmd_import.c */
 extern const struct command cmd_rbd_diff_info, cmd_rbd_diff_verify,
 	cmd_rbd_diff_merge; /* cmd_rbd_diff.c */
 extern const struct command cmd_rbd_diff_apply; /* cmd_rbd_apply.c */
