@@ -34,6 +34,7 @@ const struct flag global_flags[] = {
 	{ "verbose", 'v', FLAG_BOOL, NULL, "print more; may be repeated" },
 	{ "no-progress", 0, FLAG_BOOL, NULL, "show no progress" },
 	{ "help", 'h', FLAG_BOOL, NULL, "print help and exit" },
+	{ "version", 'V', FLAG_BOOL, NULL, "print the version and exit" },
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
 
@@ -192,7 +193,9 @@ cli_parse(struct cli *c, int argc, char **argv, struct error *err)
 	c->operands = argv + rest;
 	c->n_operands = (size_t)(argc - rest);
 	set_common(c);
-	return flag_on(c, "help") ? ERR_OK : check_operands(c, err);
+	if (flag_on(c, "help") || flag_on(c, "version"))
+		return ERR_OK;
+	return check_operands(c, err);
 }
 
 void

@@ -8,6 +8,7 @@
 
 #include "base/fsx.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/jsonl.h"
 
@@ -94,6 +95,8 @@ main(int argc, char **argv)
 	catch_signals();
 	(void)fsx_raise_nofile();
 	rc = cli_parse(&c, argc, argv, &err);
+	if (rc == ERR_OK && flag_on(&c, "version"))
+		c.command = &cmd_version;
 	if (rc == ERR_OK && (c.command == NULL || flag_on(&c, "help"))) {
 		help_print(stdout, c.command);
 		if (c.command == NULL && !flag_on(&c, "help"))

@@ -187,7 +187,10 @@ for line in open(sys.argv[1], encoding="utf-8"):
 	run -0 coffer backup --help
 	run -0 coffer help source files
 	[[ $output == *exclude-if-present* ]]
+	run -0 coffer --version
+	local flag=$output
 	run -0 coffer version
+	[ "$output" = "$flag" ]
 	coffer completion bash | bash -n
 	for c in init backup snapshots ls find cat diff restore check stats; do
 		coffer completion bash | grep -q "'$c')"
