@@ -107,6 +107,16 @@ take_flags(struct serving *s, struct error *err)
 	return rc;
 }
 
+/* It was read; a server runs for long, and its environment can be seen. */
+static void
+wipe_environment(void)
+{
+	char *value = getenv("COFFER_PASSWORD");
+
+	if (value != NULL)
+		explicit_bzero(value, strlen(value));
+}
+
 static enum err
 look_into(struct serving *s, struct repo *r, struct error *err)
 {
@@ -144,6 +154,7 @@ check(struct serving *s, struct error *err)
 	rc = access_url(&url, s->c, err);
 	if (rc == ERR_OK)
 		rc = access_password(&s->pass, s->c, err);
+	wipe_environment();
 	if (rc == ERR_OK)
 		rc = access_open_with(&a, s->c, RIGHT_READ, &s->pass, err);
 	if (rc != ERR_OK)
