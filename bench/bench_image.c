@@ -142,11 +142,12 @@ describe(struct source *src,
 static void
 make_window(struct bench *b, uint64_t off)
 {
-	uint64_t mark[2] = { off, b->round };
+	struct prng p;
 
+	prng_init(&p, (off + 1) * (b->round + 1));
 	memcpy(b->window, b->bytes + off % POOL, IMAGE_WINDOW);
 	for (size_t i = 0; i < IMAGE_WINDOW; i += BLOCK)
-		memcpy(b->window + i, mark, sizeof(mark));
+		fill(&p, b->window + i, 2 * sizeof(uint64_t));
 }
 
 static enum err

@@ -192,6 +192,56 @@ high_level_sees_all_parts(void **state)
 	}
 }
 
+/* Long inputs are sampled: what can be saved is seen wherever it lies. */
+static void
+samples_see_all_parts(void **state)
+{
+	for (uint64_t seed = 1; seed <= 200; seed++) {
+		struct prng rng;
+		size_t len, part, at;
+
+		prng_init(&rng, seed);
+		len = 150000 + prng_below(&rng, LEN_MAX - 150000);
+		part = len / (seed % 2 == 0 ? 20 : 3);
+		at = prng_below(&rng, len - part);
+		prng_fill(&rng, plain, len);
+		for (size_t i = 0; i < part; i++)
+			plain[at + i] &= seed % 2 == 0 ? 0 : 7;
+		assert_round_trip(1, len,
+			compress_bytes(comp, 1, plain, len, packed));
+	}
+}
+
+/* Bytes out of 100, of which one takes 6.7 bits. */
+static void
+samples_see_frequencies(void **state)
+{
+	struct prng rng;
+
+	prng_init(&rng, 5);
+	for (size_t i = 0; i < LEN_MAX; i++)
+		plain[i] = (uint8_t)prng_below(&rng, 100);
+	assert_round_trip(1, LEN_MAX,
+		compress_bytes(comp, 1, plain, LEN_MAX, packed));
+}
+
+static void
+samples_see_repeated_blocks(void **state)
+{
+	const size_t len = 256 << 10;
+
+	for (size_t block = 512; block <= len / 2; block *= 2) {
+		struct prng rng;
+
+		prng_init(&rng, block);
+		prng_fill(&rng, plain, block);
+		for (size_t at = block; at < len; at += block)
+			memcpy(plain + at, plain, block);
+		assert_round_trip(1, len,
+			compress_bytes(comp, 1, plain, len, packed));
+	}
+}
+
 static void
 level_matters(void **state)
 {
@@ -309,6 +359,9 @@ main(void)
 		cmocka_unit_test(three_percent_decide),
 		cmocka_unit_test(frame_header_is_minimal),
 		cmocka_unit_test(high_level_sees_all_parts),
+		cmocka_unit_test(samples_see_all_parts),
+		cmocka_unit_test(samples_see_frequencies),
+		cmocka_unit_test(samples_see_repeated_blocks),
 		cmocka_unit_test(level_matters),
 		cmocka_unit_test(other_length_is_refused),
 		cmocka_unit_test(truncated_or_extended_is_refused),
