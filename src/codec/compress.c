@@ -100,8 +100,8 @@ squeeze(struct compressor *c, int level, const void *data, size_t len,
 static bool
 looks_random(const uint8_t *data, size_t len)
 {
-	/* Even, so that repeated blocks begin alike. */
-	const size_t step = len / PIECES / PIECE * PIECE;
+	/* Of a window of an image repeated blocks begin alike. */
+	const size_t step = len / PIECES;
 	uint64_t starts[PIECES];
 	uint32_t all[256] = { 0 };
 	uint64_t all_squares = 0;
