@@ -54,6 +54,12 @@ imaging_check(struct imaging *g, struct error *err)
 	return ERR_OK;
 }
 
+bool
+imaging_in_order(const struct imaging *g)
+{
+	return g->pass == IMAGE_FILL && g->target->ordered;
+}
+
 /* ---- one pass over the image ---- */
 
 struct sweep {
@@ -90,7 +96,7 @@ settle(struct sweep *p, struct stretch *s, struct error *err)
 		return ERR_OK;
 	stretch_wait(s);
 	rc = imaging_check(p->run, err);
-	if (rc == ERR_OK && p->run->target->ordered)
+	if (rc == ERR_OK && imaging_in_order(p->run))
 		rc = write_in_order(s, err);
 	if (rc == ERR_OK)
 		p->done = s->end;

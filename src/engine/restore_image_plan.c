@@ -9,10 +9,14 @@
 
 #include "engine/restoring_image.h"
 
+/* A mark comes between stretches. */
 static bool
-is_full(const struct stretch *s)
+is_full(const struct stretch *s, uint64_t at)
 {
-	return s->n_windows >= STRETCH_WINDOWS || s->n_uses >= STRETCH_USES ||
+	uint64_t every = s->run->conf->mark_every;
+
+	return (every > 0 && at - s->begin >= every) ||
+	       s->n_windows >= STRETCH_WINDOWS || s->n_uses >= STRETCH_USES ||
 	       s->n_fetches >= STRETCH_FETCHES ||
 	       s->buffered >= STRETCH_BUFFERED;
 }
@@ -231,10 +235,10 @@ enum err
 stretch_plan(struct stretch *s, uint64_t *at, struct error *err)
 {
 	struct imaging *g = s->run;
-	uint64_t before = *at;
 	enum err rc = ERR_OK;
 
-	while (rc == ERR_OK && *at < g->size && !is_full(s)) {
+	s->begin = *at;
+	while (rc == ERR_OK && *at < g->size && !is_full(s, *at)) {
 		struct range r;
 
 		if (!next_range(g, *at, &r)) {
@@ -246,7 +250,7 @@ stretch_plan(struct stretch *s, uint64_t *at, struct error *err)
 	if (rc == ERR_OK)
 		rc = close_window(s, err);
 	s->end = *at;
-	g->report->progress->bytes_done += *at - before;
+	g->report->progress->bytes_done += *at - s->begin;
 	return rc;
 }
 

@@ -223,7 +223,7 @@ complete_window(struct work *w, struct window *win, struct error *err)
 {
 	enum err rc;
 
-	if (w->run->target->ordered)
+	if (imaging_in_order(w->run))
 		return ERR_OK;
 	rc = finish_window(w->run, win, win->data, w->scratch, err);
 	free(win->data);

@@ -127,6 +127,9 @@ void imaging_end(struct imaging *g, const struct error *why);
 /* ERR_OK while it goes on. */
 enum err imaging_check(struct imaging *g, struct error *err) MUST_CHECK;
 
+/* Whether windows are written in ascending order, by the walk. */
+bool imaging_in_order(const struct imaging *g);
+
 /* ---- the image and what is beside it ---- */
 
 /* key, view, size, record. */
@@ -181,7 +184,7 @@ struct fetch {
 
 struct stretch {
 	struct imaging *run;
-	uint64_t end; /* in the image */
+	uint64_t begin, end; /* in the image */
 	bool under_way;
 	struct gate done;
 	_Atomic unsigned jobs;
