@@ -182,19 +182,29 @@ enum err ceph_unlock(struct ceph_image *img, struct error *err) MUST_CHECK;
 
 /* ---- differences ---- */
 
+/*
+ * CEPH_DIFF_WHOLE trusts the object maps: where the image was rolled back
+ * between the two to a snapshot older than from, those of Ceph 16 may have
+ * lost what differs.  (Where it was shrunk and grew again they have, too; that
+ * is taken care of.)
+ *
+ * Without CEPH_DIFF_PARENT, and from NULL, a clone's own zeroes that hide its
+ * parent's data are told only by valid maps, with CEPH_DIFF_WHOLE.
+ */
 enum {
 	CEPH_DIFF_WHOLE = 1, /* whole objects, from the object map alone */
 	CEPH_DIFF_PARENT = 2 /* with what is seen through from the parent */
 };
 
-/* exists false: [off, off + len) reads as zeroes now.  Ascending.  Must not
- * use the image. */
+/* exists false: [off, off + len) reads as zeroes now.  Must not use the
+ * image. */
 typedef enum err ceph_diff_fn(void *arg, uint64_t off, uint64_t len,
 	bool exists, struct error *err);
 
 /*
  * What of [off, off + len) may differ between the snapshot from (NULL: an empty
- * image) and what is opened.  ERR_NOTFOUND where from is gone.
+ * image) and what is opened.  Extents lie within that range and ascend; fn is
+ * called in the caller's thread.  ERR_NOTFOUND where from is gone.
  */
 enum err ceph_diff(struct ceph_image *img, const char *from, uint64_t off,
 	uint64_t len, unsigned flags, ceph_diff_fn *fn, void *arg,

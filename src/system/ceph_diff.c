@@ -5,6 +5,14 @@
  * librbd tells extents object by object.  With the usual layout that is in
  * ascending order, and they are passed on as they come; where several objects
  * share a stripe they are collected, some stripes at a time, and sorted.
+ *
+ * The object maps (fast-diff) of Ceph 16 forget what lies behind the end of a
+ * snapshot between the two, where the image was shrunk and grew again: the
+ * maps are compared one after the other, and what the shorter one lacks counts
+ * as new, and so as unchanged where there is nothing now.  So what lies between
+ * the shortest one's end and that of the older snapshot is asked of the objects
+ * themselves.  Older releases tell wrong offsets where a range does not begin
+ * with an object, hence all ranges do, and what is told is cut.
  */
 #include <rbd/librbd.h>
 
@@ -13,6 +21,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
 
@@ -27,11 +36,13 @@ struct extent {
 struct walk {
 	struct ceph_image *img;
 	const char *from;
-	unsigned flags;
+	bool whole, parent;
+	uint64_t period; /* bytes of the objects that share a stripe */
+	bool striped; /* they are several */
 	ceph_diff_fn *fn;
 	void *arg;
-	uint64_t at, end; /* what may still come */
-	bool collects;
+	uint64_t begin, end; /* what was asked for */
+	uint64_t at; /* how far that was told */
 	struct extent *v;
 	size_t n, cap;
 	enum err status;
@@ -39,15 +50,25 @@ struct walk {
 };
 
 static enum err
-pass(struct walk *w, const struct extent *x)
+pass(struct walk *w, struct extent x)
 {
-	if (x->off < w->at || x->len > w->end - x->off)
+	uint64_t stop;
+
+	if (__builtin_add_overflow(x.off, x.len, &stop))
+		stop = UINT64_MAX;
+	if (stop > w->end)
+		stop = w->end;
+	if (x.off < w->begin)
+		x.off = w->begin;
+	if (x.off >= stop)
+		return ERR_OK;
+	if (x.off < w->at)
 		return err_set(w->err, ERR_IO,
 			"%s: librbd told of %llu bytes at %llu out of order",
-			w->img->label, (unsigned long long)x->len,
-			(unsigned long long)x->off);
-	w->at = x->off + x->len;
-	return w->fn(w->arg, x->off, x->len, x->exists, w->err);
+			w->img->label, (unsigned long long)x.len,
+			(unsigned long long)x.off);
+	w->at = stop;
+	return w->fn(w->arg, x.off, stop - x.off, x.exists, w->err);
 }
 
 static enum err
@@ -69,16 +90,15 @@ told(uint64_t off, size_t len, int exists, void *arg)
 	struct walk *w = arg;
 
 	if (w->status == ERR_OK && len > 0)
-		w->status = w->collects ? collect(w, &x) : pass(w, &x);
+		w->status = w->striped ? collect(w, &x) : pass(w, x);
 	return w->status == ERR_OK ? 0 : -ECANCELED;
 }
 
 static enum err
-iterate(struct walk *w, uint64_t off, uint64_t len)
+iterate(struct walk *w, uint64_t off, uint64_t len, bool whole)
 {
 	int r = w->img->lib->rbd_diff_iterate2(w->img->rbd, w->from, off, len,
-		(w->flags & CEPH_DIFF_PARENT) != 0,
-		(w->flags & CEPH_DIFF_WHOLE) != 0, told, w);
+		w->parent, whole, told, w);
 	char from[CEPH_LABEL_MAX] = "";
 
 	if (w->status != ERR_OK || r >= 0)
@@ -99,32 +119,108 @@ by_offset(const void *a, const void *b)
 	return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* In windows of whole stripes, as far as off allows. */
+/* [off, stop), which begins and ends with a period or the image. */
 static enum err
-iterate_sorted(struct walk *w, uint64_t period)
+iterate_sorted(struct walk *w, uint64_t off, uint64_t stop, bool whole)
 {
-	uint64_t window = WINDOW - WINDOW % period, off = w->at, end = w->end;
+	uint64_t window = WINDOW - WINDOW % w->period, len;
 	enum err e = ERR_OK;
 
 	if (window == 0)
-		window = period;
-	while (e == ERR_OK && off < end) {
-		uint64_t len = window - off % window;
-
-		if (len > end - off)
-			len = end - off;
+		window = w->period;
+	for (; e == ERR_OK && off < stop; off += len) {
+		len = window < stop - off ? window : stop - off;
 		w->n = 0;
-		w->collects = true;
-		e = iterate(w, off, len);
-		w->collects = false;
+		e = iterate(w, off, len, whole);
 		if (w->n > 1)
 			qsort(w->v, w->n, sizeof(*w->v), by_offset);
 		for (size_t i = 0; e == ERR_OK && i < w->n; i++)
-			e = pass(w, &w->v[i]);
-		off += len;
+			e = pass(w, w->v[i]);
 	}
-	free(w->v);
 	return e;
+}
+
+static enum err
+piece(struct walk *w, uint64_t off, uint64_t stop, bool whole)
+{
+	if (off >= stop)
+		return ERR_OK;
+	return w->striped ? iterate_sorted(w, off, stop, whole)
+			  : iterate(w, off, stop - off, whole);
+}
+
+/* ---- where the object maps can be believed ---- */
+
+struct sizes {
+	const char *from;
+	bool found;
+	uint64_t from_size;
+	uint64_t least; /* of the later snapshots */
+};
+
+static enum err
+look(void *arg, const struct ceph_snap *snap, struct error *err)
+{
+	struct sizes *s = arg;
+
+	if (s->found && snap->size < s->least)
+		s->least = snap->size;
+	if (snap->user && strcmp(snap->name, s->from) == 0) {
+		s->found = true;
+		s->from_size = snap->size;
+	}
+	return ERR_OK;
+}
+
+/* All but [*from, *to), in whole periods; *from == *to: everywhere. */
+static enum err
+distrusted(struct walk *w, uint64_t *from, uint64_t *to)
+{
+	struct sizes s = { .from = w->from, .least = UINT64_MAX };
+	enum err e;
+
+	*from = *to = 0;
+	if (!w->whole || w->from == NULL)
+		return ERR_OK;
+	e = ceph_each_snap(w->img, look, &s, w->err);
+	if (e != ERR_OK || s.least >= s.from_size)
+		return e;
+	*from = s.least - s.least % w->period;
+	*to = s.from_size;
+	if (*to % w->period != 0 &&
+		__builtin_add_overflow(*to, w->period - *to % w->period, to))
+		*to = UINT64_MAX;
+	return ERR_OK;
+}
+
+static uint64_t
+within(uint64_t x, uint64_t from, uint64_t to)
+{
+	return x < from ? from : x > to ? to : x;
+}
+
+static enum err
+describe(struct walk *w, struct ceph_image *img, uint64_t off, uint64_t len)
+{
+	rbd_image_info_t stat;
+	uint64_t stripes = 0;
+	int r = img->lib->rbd_stat(img->rbd, &stat, sizeof(stat));
+
+	if (r == 0)
+		r = img->lib->rbd_get_stripe_count(img->rbd, &stripes);
+	if (r < 0)
+		return ceph_fail(w->err, r, "%s: cannot ask what it is",
+			img->label);
+	w->striped = stripes > 1;
+	if (stat.obj_size == 0 || stripes == 0 ||
+		__builtin_mul_overflow(stripes, stat.obj_size, &w->period))
+		return err_set(w->err, ERR_CORRUPT,
+			"%s: stripes of %llu objects", img->label,
+			(unsigned long long)stripes);
+	w->begin = off < stat.size ? off : stat.size;
+	w->end = len < stat.size - w->begin ? w->begin + len : stat.size;
+	w->at = w->begin;
+	return ERR_OK;
 }
 
 enum err
@@ -133,28 +229,28 @@ ceph_diff(struct ceph_image *img, const char *from, uint64_t off, uint64_t len,
 {
 	struct walk w = { .img = img,
 		.from = from,
-		.flags = flags,
+		.whole = (flags & CEPH_DIFF_WHOLE) != 0,
+		.parent = (flags & CEPH_DIFF_PARENT) != 0,
 		.fn = fn,
 		.arg = arg,
-		.at = off,
 		.status = ERR_OK,
 		.err = err };
-	rbd_image_info_t stat;
-	uint64_t stripes = 0, period;
-	int r = img->lib->rbd_stat(img->rbd, &stat, sizeof(stat));
+	uint64_t first, lo, hi;
+	enum err e;
 
-	if (r == 0)
-		r = img->lib->rbd_get_stripe_count(img->rbd, &stripes);
-	if (r < 0)
-		return ceph_fail(err, r, "%s: cannot ask what it is",
-			img->label);
-	if (off >= stat.size)
-		return ERR_OK;
-	w.end = len < stat.size - off ? off + len : stat.size;
-	if (stripes <= 1)
-		return iterate(&w, off, w.end - off);
-	if (__builtin_mul_overflow(stripes, stat.obj_size, &period))
-		return err_set(err, ERR_CORRUPT, "%s: stripes of %llu objects",
-			img->label, (unsigned long long)stripes);
-	return iterate_sorted(&w, period);
+	e = describe(&w, img, off, len);
+	if (e != ERR_OK || w.begin >= w.end)
+		return e;
+	e = distrusted(&w, &lo, &hi);
+	first = w.begin - w.begin % w.period;
+	lo = within(lo, first, w.end);
+	hi = within(hi, lo, w.end);
+	if (e == ERR_OK)
+		e = piece(&w, first, lo, w.whole);
+	if (e == ERR_OK)
+		e = piece(&w, lo, hi, false);
+	if (e == ERR_OK)
+		e = piece(&w, hi, w.end, w.whole);
+	free(w.v);
+	return e;
 }

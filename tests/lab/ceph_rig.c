@@ -32,6 +32,8 @@ run_list(const struct rig *w, const char *program, va_list words)
 	char *argv[WORDS_MAX];
 	size_t n = 0;
 
+	argv[n++] = (char *)(uintptr_t) "timeout";
+	argv[n++] = (char *)(uintptr_t) "60";
 	argv[n++] = (char *)(uintptr_t)program;
 	if (strcmp(program, "rbd") == 0 || strcmp(program, "ceph") == 0) {
 		argv[n++] = (char *)(uintptr_t) "-c";
