@@ -8,28 +8,22 @@
 #ifndef TESTS_LIB_RBD_WORLD_H
 #define TESTS_LIB_RBD_WORLD_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "base/buf.h"
 #include "format/rbd_diff.h"
+#include "tests/lib/must.h"
 #include "tests/lib/prng.h"
 
-enum { RBD_WORLD_MAX = 192 << 10, RBD_WORLD_UNIT = 512 };
-
-static inline void
-rbd_must(enum err rc, const struct error *err)
-{
-	if (rc != ERR_OK)
-		fail_msg("%s: %s", err_name(rc), err->msg);
-}
+/* A test may want a larger one. */
+#ifndef RBD_WORLD_MAX
+#define RBD_WORLD_MAX  ((size_t)192 << 10)
+#define RBD_WORLD_UNIT ((size_t)512)
+#endif
 
 /* ---- streams in memory ---- */
 
@@ -72,7 +66,7 @@ rbd_mem_in(struct rbd_mem *m, const void *data, size_t len, bool skip)
 
 	*m = (struct rbd_mem){ data, len, 0 };
 	conf.skip = skip ? rbd_mem_skip : NULL;
-	rbd_must(rbd_in_new(&in, &conf, &err), &err);
+	must(rbd_in_new(&in, &conf, &err), &err);
 	return in;
 }
 
@@ -148,9 +142,9 @@ rbd_world_tag(struct buf *b, char tag, uint64_t len, bool v2)
 {
 	struct error err = ERROR_INIT;
 
-	rbd_must(buf_put_u8(b, (uint8_t)tag, &err), &err);
+	must(buf_put_u8(b, (uint8_t)tag, &err), &err);
 	if (v2)
-		rbd_must(buf_put_u64(b, len, &err), &err);
+		must(buf_put_u64(b, len, &err), &err);
 }
 
 static inline void
@@ -164,8 +158,8 @@ rbd_world_name(struct buf *b, char tag, unsigned snap, bool v2)
 		return;
 	len = (size_t)snprintf(name, sizeof(name), "s%u", snap);
 	rbd_world_tag(b, tag, 4 + len, v2);
-	rbd_must(buf_put_u32(b, (uint32_t)len, &err), &err);
-	rbd_must(buf_put(b, name, len, &err), &err);
+	must(buf_put_u32(b, (uint32_t)len, &err), &err);
+	must(buf_put(b, name, len, &err), &err);
 }
 
 static inline void
@@ -179,10 +173,10 @@ rbd_world_run(struct rbd_world *w, struct buf *b, size_t off, size_t end,
 		    prng_below(&w->p, 2) == 0;
 
 	rbd_world_tag(b, zero ? 'z' : 'w', 16 + (zero ? 0 : len), v2);
-	rbd_must(buf_put_u64(b, off, &err), &err);
-	rbd_must(buf_put_u64(b, len, &err), &err);
+	must(buf_put_u64(b, off, &err), &err);
+	must(buf_put_u64(b, len, &err), &err);
 	if (!zero)
-		rbd_must(buf_put(b, w->data + off, len, &err), &err);
+		must(buf_put(b, w->data + off, len, &err), &err);
 }
 
 /*
@@ -196,16 +190,16 @@ rbd_world_diff(struct rbd_world *w, struct buf *b, unsigned from, bool head,
 	struct error err = ERROR_INIT;
 	size_t end;
 
-	rbd_must(buf_put(b, v2 ? "rbd diff v2\n" : "rbd diff v1\n", 12, &err),
+	must(buf_put(b, v2 ? "rbd diff v2\n" : "rbd diff v1\n", 12, &err),
 		&err);
 	rbd_world_name(b, 'f', from, v2);
 	rbd_world_name(b, 't', head ? 0 : w->snaps, v2);
 	if (v2 && !head) { /* as 16.2: 8 bytes are told, one is there */
 		rbd_world_tag(b, 'p', 8, v2);
-		rbd_must(buf_put_u8(b, 0, &err), &err);
+		must(buf_put_u8(b, 0, &err), &err);
 	}
 	rbd_world_tag(b, 's', 8, v2);
-	rbd_must(buf_put_u64(b, w->size, &err), &err);
+	must(buf_put_u64(b, w->size, &err), &err);
 	for (size_t off = 0; off < w->size; off = end) {
 		end = off - off % RBD_WORLD_UNIT + RBD_WORLD_UNIT;
 		if (from != 0 && !w->touched[off / RBD_WORLD_UNIT])
@@ -217,7 +211,7 @@ rbd_world_diff(struct rbd_world *w, struct buf *b, unsigned from, bool head,
 		end = end < w->size ? end : w->size;
 		rbd_world_run(w, b, off, end, v2);
 	}
-	rbd_must(buf_put_u8(b, 'e', &err), &err);
+	must(buf_put_u8(b, 'e', &err), &err);
 }
 
 #endif /* TESTS_LIB_RBD_WORLD_H */

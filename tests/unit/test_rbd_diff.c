@@ -97,7 +97,7 @@ expect(const char *name, const char *want)
 	assert_non_null(data);
 	len = sample(name, data);
 	for (int skip = 0; skip < 2; skip++) {
-		rbd_must(tell(data, len, skip, &text, &err), &err);
+		must(tell(data, len, skip, &text, &err), &err);
 		assert_string_equal(text, want);
 		free(text);
 	}
@@ -129,7 +129,7 @@ test_container(void **state)
 	assert_non_null(data);
 	len = sample("tiny.rbd-image-v2", data);
 	in = rbd_mem_in(&mem, data, len, false);
-	rbd_must(rbd_export_read_head(&h, in, &err), &err);
+	must(rbd_export_read_head(&h, in, &err), &err);
 	assert_int_equal(h.order, 12);
 	assert_int_equal(h.features, 0x3d);
 	assert_int_equal(h.stripe_unit, 4096);
@@ -290,7 +290,7 @@ test_tolerated(void **state)
 	struct error err = ERROR_INIT;
 	char *text;
 
-	rbd_must(tell(stream, sizeof(stream) - 1, true, &text, &err), &err);
+	must(tell(stream, sizeof(stream) - 1, true, &text, &err), &err);
 	assert_string_equal(text, "->- 16384 0|z16368+16\n");
 	free(text);
 }
@@ -327,8 +327,8 @@ test_unknown_record(void **state)
 	struct rbd_in *in = rbd_mem_in(&mem, stream, sizeof(stream) - 1, false);
 	struct rbd_diff_range run;
 
-	rbd_must(rbd_diff_open(&d, in, RBD_DIFF_V2, &err), &err);
-	rbd_must(rbd_diff_next(d, &run, &err), &err);
+	must(rbd_diff_open(&d, in, RBD_DIFF_V2, &err), &err);
+	must(rbd_diff_next(d, &run, &err), &err);
 	assert_int_equal(run.kind, RBD_DIFF_END);
 	assert_int_equal(rbd_diff_head(d)->size, 64);
 	assert_int_equal(rbd_diff_unknown(d), 2);
@@ -348,28 +348,26 @@ copy_diff(struct rbd_diff *d, struct rbd_out *out, enum rbd_diff_version v,
 	struct rbd_diff_range run;
 	uint8_t part[4096];
 
-	rbd_must(rbd_diff_writer_new(&w, out, v, rbd_diff_head(d), object,
-			 &err),
+	must(rbd_diff_writer_new(&w, out, v, rbd_diff_head(d), object, &err),
 		&err);
 	for (;;) {
-		rbd_must(rbd_diff_next(d, &run, &err), &err);
+		must(rbd_diff_next(d, &run, &err), &err);
 		if (run.kind == RBD_DIFF_END)
 			break;
 		if (run.kind == RBD_DIFF_ZERO) {
-			rbd_must(rbd_diff_zero(w, run.off, run.len, &err),
-				&err);
+			must(rbd_diff_zero(w, run.off, run.len, &err), &err);
 			continue;
 		}
-		rbd_must(rbd_diff_begin(w, run.off, run.len, &err), &err);
+		must(rbd_diff_begin(w, run.off, run.len, &err), &err);
 		for (size_t n; run.len > 0; run.len -= n) {
 			n = 1 + prng_below(p, sizeof(part));
 			n = n < run.len ? n : (size_t)run.len;
-			rbd_must(rbd_diff_read(d, part, n, &err), &err);
-			rbd_must(rbd_diff_put(w, part, n, &err), &err);
+			must(rbd_diff_read(d, part, n, &err), &err);
+			must(rbd_diff_put(w, part, n, &err), &err);
 		}
 	}
-	rbd_must(rbd_diff_end(w, &err), &err);
-	rbd_must(rbd_out_flush(out, &err), &err);
+	must(rbd_diff_end(w, &err), &err);
+	must(rbd_out_flush(out, &err), &err);
 	rbd_diff_writer_free(w);
 }
 
@@ -386,8 +384,8 @@ copy_stream(struct buf *to, const struct buf *from, uint64_t object,
 		from->data[10] == '1' ? RBD_DIFF_V1 : RBD_DIFF_V2;
 
 	buf_clear(to);
-	rbd_must(rbd_out_new(&out, rbd_buf_write, to, &err), &err);
-	rbd_must(rbd_diff_open(&d, in, v, &err), &err);
+	must(rbd_out_new(&out, rbd_buf_write, to, &err), &err);
+	must(rbd_diff_open(&d, in, v, &err), &err);
 	copy_diff(d, out, v, object, p);
 	rbd_diff_close(d);
 	rbd_in_free(in);
@@ -432,9 +430,9 @@ test_split(void **state)
 	char *text;
 
 	prng_init(&p, 7);
-	rbd_must(buf_put(&a, stream, sizeof(stream) - 1, &err), &err);
+	must(buf_put(&a, stream, sizeof(stream) - 1, &err), &err);
 	copy_stream(&b, &a, 8, &p);
-	rbd_must(tell(b.data, b.len, true, &text, &err), &err);
+	must(tell(b.data, b.len, true, &text, &err), &err);
 	assert_string_equal(text,
 		"->- 16384 0|w5+3=3031|w8+8=3334|w16+8=6263|w24+1=6a00\n");
 	free(text);
@@ -460,11 +458,11 @@ test_container_again(void **state)
 	prng_init(&p, 1);
 	len = sample("tiny.rbd-image-v2", data);
 	in = rbd_mem_in(&mem, data, len, false);
-	rbd_must(rbd_out_new(&o, rbd_buf_write, &out, &err), &err);
-	rbd_must(rbd_export_read_head(&h, in, &err), &err);
-	rbd_must(rbd_export_write_head(o, &h, &err), &err);
+	must(rbd_out_new(&o, rbd_buf_write, &out, &err), &err);
+	must(rbd_export_read_head(&h, in, &err), &err);
+	must(rbd_export_write_head(o, &h, &err), &err);
 	for (uint64_t i = 0; i < h.n_diffs; i++) {
-		rbd_must(rbd_diff_open(&d, in, RBD_DIFF_V2, &err), &err);
+		must(rbd_diff_open(&d, in, RBD_DIFF_V2, &err), &err);
 		copy_diff(d, o, RBD_DIFF_V2, 1 << 12, &p);
 		rbd_diff_close(d);
 	}

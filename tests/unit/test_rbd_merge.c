@@ -76,8 +76,7 @@ check_image(const struct life *l, unsigned i, int fd)
 	size_t n;
 
 	assert_non_null(got);
-	rbd_must(fsx_pread(fd, got, RBD_WORLD_MAX + 1, 0, &n, "image", &err),
-		&err);
+	must(fsx_pread(fd, got, RBD_WORLD_MAX + 1, 0, &n, "image", &err), &err);
 	assert_int_equal(n, l->sizes[i]);
 	assert_memory_equal(got, l->images[i], n);
 	free(got);
@@ -98,7 +97,7 @@ merge(const struct life *l, unsigned first, unsigned last, struct buf *to,
 	enum err rc = ERR_OK;
 
 	buf_clear(to);
-	rbd_must(rbd_out_new(&out, rbd_buf_write, to, err), err);
+	must(rbd_out_new(&out, rbd_buf_write, to, err), err);
 	for (unsigned i = 0; i < n; i++) {
 		const struct buf *b = &l->diffs[first + i];
 
@@ -128,12 +127,12 @@ test_apply(void **state)
 
 		assert_true(fd >= 0);
 		for (unsigned i = 0; i < STEPS; i++) {
-			rbd_must(apply(&l->diffs[i], fd, i == 0, &err), &err);
+			must(apply(&l->diffs[i], fd, i == 0, &err), &err);
 			check_image(l, i, fd);
 		}
 		/* A chain that was applied in part is applied once more. */
 		for (unsigned i = 0; i < STEPS; i++)
-			rbd_must(apply(&l->diffs[i], fd, false, &err), &err);
+			must(apply(&l->diffs[i], fd, false, &err), &err);
 		check_image(l, STEPS - 1, fd);
 		(void)close(fd);
 		life_free(l);
@@ -152,8 +151,8 @@ merge_and_apply(struct life *l, uint64_t seed)
 	assert_true(fd >= 0);
 	for (unsigned first = 0; first < STEPS; first = last + 1) {
 		last = first + (unsigned)prng_below(&l->w.p, STEPS - first);
-		rbd_must(merge(l, first, last, &merged, &err), &err);
-		rbd_must(apply(&merged, fd, first == 0, &err), &err);
+		must(merge(l, first, last, &merged, &err), &err);
+		must(apply(&merged, fd, first == 0, &err), &err);
 		check_image(l, last, fd);
 	}
 	(void)close(fd);
@@ -222,19 +221,19 @@ test_sparse(void **state)
 	struct stat st;
 
 	assert_true(fd >= 0);
-	rbd_must(buf_put(&b, "rbd diff v1\ns", 13, &err), &err);
-	rbd_must(buf_put_u64(&b, 1 << 30, &err), &err);
-	rbd_must(buf_put_u8(&b, 'w', &err), &err);
-	rbd_must(buf_put_u64(&b, 4096, &err), &err);
-	rbd_must(buf_put_u64(&b, 256 << 10, &err), &err);
-	rbd_must(buf_put_zero(&b, 256 << 10, &err), &err);
-	rbd_must(buf_put_u8(&b, 'e', &err), &err);
+	must(buf_put(&b, "rbd diff v1\ns", 13, &err), &err);
+	must(buf_put_u64(&b, 1 << 30, &err), &err);
+	must(buf_put_u8(&b, 'w', &err), &err);
+	must(buf_put_u64(&b, 4096, &err), &err);
+	must(buf_put_u64(&b, 256 << 10, &err), &err);
+	must(buf_put_zero(&b, 256 << 10, &err), &err);
+	must(buf_put_u8(&b, 'e', &err), &err);
 	for (int blank = 1; blank >= 0; blank--) {
-		rbd_must(apply(&b, fd, blank, &err), &err);
+		must(apply(&b, fd, blank, &err), &err);
 		assert_int_equal(fstat(fd, &st), 0);
 		assert_int_equal(st.st_size, 1 << 30);
 		assert_int_equal(st.st_blocks, 0);
-		rbd_must(fsx_pwrite(fd, "data", 4, 8192, "image", &err), &err);
+		must(fsx_pwrite(fd, "data", 4, 8192, "image", &err), &err);
 	}
 	(void)close(fd);
 	buf_fini(&b);
