@@ -293,7 +293,7 @@ enum err
 rbd_export_write_head(struct rbd_out *out, const struct rbd_export_head *h,
 	struct error *err)
 {
-	struct buf b = BUF_INIT(4 * RBD_EXPORT_TEXT_MAX);
+	struct buf b = BUF_INIT(4 * (size_t)RBD_EXPORT_TEXT_MAX);
 	enum err rc = put_numbers(&b, h, err);
 
 	for (size_t i = 0; i < h->n_meta && rc == ERR_OK; i++) {

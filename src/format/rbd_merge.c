@@ -10,6 +10,7 @@
  */
 #include "format/rbd_merge.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 enum { COPY = 256 << 10 };
@@ -182,8 +183,10 @@ rbd_merge(const struct rbd_merge_part *parts, size_t n, struct rbd_out *out,
 	struct rbd_merge_figures *figures, struct error *err)
 {
 	struct merge m = { .n = n };
-	enum err rc = set_up(&m, parts, out, err);
+	enum err rc;
 
+	assert(n > 0);
+	rc = set_up(&m, parts, out, err);
 	if (rc == ERR_OK)
 		rc = sweep(&m, err);
 	if (rc == ERR_OK)

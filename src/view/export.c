@@ -176,7 +176,7 @@ export_run(struct repo *r, struct tree_io *io, const struct export_image *from,
 	 * next is told here, and need not be guessed. */
 	struct image_view_conf view = { .readers = 2,
 		.workers = conf->workers,
-		.cache_max = 2 * EXPORT_AHEAD,
+		.cache_max = 2 * (size_t)EXPORT_AHEAD,
 		.window = 1 };
 	struct export x = { .conf = conf, .sink = sink, .full = from == NULL };
 	enum err rc;
