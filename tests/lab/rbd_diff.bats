@@ -93,6 +93,11 @@ nth() {
 	done
 	[ "$(rbd_sum c2 "$B-chain@v1")" = "$sum1" ]
 
+	# What came from files is restored as what came from the cluster.
+	coffer restore -q "$two" --to "rbd:$B-restored" -o conf="$(ceph_conf c2)"
+	[ "$(rbd_sum c2 "$B-restored")" = "$sum2" ]
+	rbd_on c2 info "$B-restored" | grep -q 'features: layering, exclusive-lock, object-map, fast-diff'
+
 	# And back: export-diff there, import, export, import-diff.
 	rbd_on c2 export-diff --no-progress "$B-chain@v1" back1
 	rbd_on c2 export-diff --no-progress "$B-chain@v2" --from-snap v1 back12
