@@ -174,18 +174,36 @@ struct file {
 	char *path;
 };
 
+static bool
+is_stopped(const struct file *f)
+{
+	return f->stop != NULL && *f->stop;
+}
+
+/* A signal ends a read that waits for a pipe, too. */
 static enum err
 file_read(void *arg, void *data, size_t len, size_t *got, struct error *err)
 {
 	struct file *f = arg;
-	enum err rc;
+	uint8_t *to = data;
+	size_t done = 0;
 
-	if (f->stop != NULL && *f->stop)
+	while (done < len && !is_stopped(f)) {
+		ssize_t n = read(f->fd, to + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "read %s", f->path);
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	if (is_stopped(f))
 		return err_set(err, ERR_CANCELLED, "interrupted");
-	rc = fsx_read(f->fd, data, len, got, f->path, err);
-	if (rc == ERR_OK)
-		f->pos += *got;
-	return rc;
+	f->pos += done;
+	*got = done;
+	return ERR_OK;
 }
 
 static enum err

@@ -88,3 +88,28 @@ assert d["records"] == 3 and d["bytes_data"] == 4 and d["size"] == 20480'
 	run -0 coffer rbd-diff verify "$T/long"
 	[[ $output == *"what follows the end mark is ignored"* ]]
 }
+
+@test "an interrupted merge leaves nothing, also one that waits for its input" {
+	mkfifo "$T/fifo"
+	exec 7<>"$T/fifo"
+	"$COFFER" rbd-diff merge "$DATA/t1.rbd-diff" "$T/fifo" -o "$T/made" 7>&- 3>&- &
+	pid=$!
+	head -c 60 "$DATA/t12.rbd-diff" >&7
+	sleep 0.3
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	exec 7>&-
+	[ "$status" -eq 130 ]
+	[ ! -e "$T/made" ]
+	[ -z "$(find "$T" -name '.*')" ]
+}
+
+@test "output that cannot be written is a failure" {
+	cd "$DATA"
+	status=0
+	coffer rbd-diff merge t1.rbd-diff t12.rbd-diff -o - >/dev/full 2>"$T/err" || status=$?
+	[ "$status" -eq 1 ]
+	grep -q 'standard output: No space left' "$T/err"
+	fails_with 1 "create $T/none/made" rbd-diff merge t1.rbd-diff -o "$T/none/made"
+}

@@ -315,12 +315,14 @@ test_huge_record(void **state)
 	}
 }
 
-/* Version 2 tells how long it is, so it can be passed over. */
+/* Version 2 tells how long it is, so it can be passed over; and newer versions
+ * of rbd tell the length of the protection as it is. */
 static void
 test_unknown_record(void **state)
 {
-	static const char stream[] = "rbd diff v2\nq" U64("\x03") "abcs" U64(
-		"\x08") U64("\x40") "q" U64("\x01") "xe";
+	static const char stream[] = "rbd diff v2\nq" U64("\x03") "abct" U64(
+		"\x06") "\x02\0\0\0s1p" U64("\x01") "\x01s" U64("\x08")
+		U64("\x40") "q" U64("\x01") "xe";
 	struct error err = ERROR_INIT;
 	struct rbd_diff *d = NULL;
 	struct rbd_mem mem;
@@ -331,9 +333,63 @@ test_unknown_record(void **state)
 	must(rbd_diff_next(d, &run, &err), &err);
 	assert_int_equal(run.kind, RBD_DIFF_END);
 	assert_int_equal(rbd_diff_head(d)->size, 64);
+	assert_true(rbd_diff_head(d)->is_protected);
+	assert_string_equal(rbd_diff_head(d)->to, "s1");
 	assert_int_equal(rbd_diff_unknown(d), 2);
 	rbd_diff_close(d);
 	rbd_in_free(in);
+}
+
+/* Of a container's head, too; and what it claims to have is limited. */
+static void
+test_container_made_up(void **state)
+{
+	static const struct made_up
+		heads
+			[] = {
+				{ BODY("rbd image v2\nO" U64("\x08")
+						  U64("\x09")),
+					"at byte 13: objects of order 9" },
+				{ BODY("rbd image v2\nT" U64("\x04") "abcd"),
+					"at byte 13: a record 'T' of 4 bytes" },
+				{ BODY("rbd image v2\nM" U64(
+					  "\x09") "\x01\0\0\0k"
+						  "\xff\xff\xff\xff"),
+					"metadata of 4294967295 bytes" },
+				{ BODY("rbd image v2\nM" U64(
+					  "\x0a") "\x01\0\0\0k\0\0\0\0"),
+					"metadata of 10 bytes, 9 are wanted" },
+				{ BODY("rbd image "
+				       "v2\nq\xff\xff\xff\xff\xff\xff\xff\xff"),
+					"at byte 13: the stream ends within "
+					"this record" },
+				{ BODY("rbd image v2\nErbd image diffs v3\n"),
+					"at byte 14: no 'rbd image diffs v2'" },
+				{ BODY("rbd image v2\nErbd image diffs "
+				       "v2\n" FULL_OFFSET "rbd diff v2\ns" U64(
+					       "\x08") U64("\0") "e"),
+					"at byte 71: this is not a difference "
+					"stream" },
+				{ BODY("rbd image v2\nErbd image diffs "
+				       "v2\n" U64("\x01") "rbd diff v2\nf" U64(
+					       "\x06") "\x02\0\0\0s1s" U64("\x08")
+						  U64("\0") "e"),
+					"the first difference does not begin "
+					"at nothing" },
+			};
+	char *text;
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		struct error err = ERROR_INIT;
+
+		assert_int_equal(tell(heads[i].body, heads[i].len, i % 2 == 0,
+					 &text, &err),
+			ERR_CORRUPT);
+		if (strstr(err.msg, heads[i].want) == NULL)
+			fail_msg("'%s', and '%s' was expected", err.msg,
+				heads[i].want);
+		free(text);
+	}
 }
 
 /* ---- writing ---- */
@@ -487,6 +543,7 @@ main(void)
 		cmocka_unit_test(test_tolerated),
 		cmocka_unit_test(test_huge_record),
 		cmocka_unit_test(test_unknown_record),
+		cmocka_unit_test(test_container_made_up),
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_container_again),
