@@ -7,6 +7,8 @@ load lab
 
 setup_file() {
 	ceph_cluster_start c1 7600
+	# How long a killed client is waited for.
+	ceph_on c1 config set global osd_client_watch_timeout 6
 }
 
 # Each test has images of its own, and a repository.
@@ -256,7 +258,7 @@ why() {
 	END
 	chmod +x "$T/hook"
 	fill "$IMG" 1000000 90000000
-	for delay in 0 0.02 0.1 0.2; do
+	for delay in 0.02 0.1 0.2 0; do
 		echo "$delay" >"$T/delay"
 		coffer backup -q -o conf="$CONF" -o hook="$T/hook" "rbd:$IMG" ||
 			echo "killed after $delay"
@@ -301,6 +303,7 @@ why() {
 	fails_with 1 "hook, to thaw" backup -q -o conf="$CONF" \
 		-o hook="$hook" "rbd:$IMG" rbd:volumes/hooked
 	ours "$IMG" | cmp - "$T/before"
+	# shellcheck disable=SC2016
 	printf '#!/bin/sh\n[ $1 = thaw ] || exec sleep 60\n' >"$hook"
 	fails_with 1 "more than 1 seconds" backup -q -o conf="$CONF" \
 		-o hook="$hook" -o hook-timeout=1 "rbd:$IMG" rbd:volumes/hooked
