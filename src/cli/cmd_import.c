@@ -274,8 +274,10 @@ static enum err
 run_import(struct cli *c, struct error *err)
 {
 	const struct src_rbd_diff_conf conf = {
-		(const char *const *)c->operands, c->n_operands,
-		flag_text(c, "image")
+		.files = (const char *const *)c->operands,
+		.n_files = c->n_operands,
+		.image = flag_text(c, "image"),
+		.stop = &cli_stop,
 	};
 	struct importing m = { .c = c };
 	enum err rc;

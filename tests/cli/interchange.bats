@@ -129,3 +129,19 @@ count() { coffer snapshots --json | grep -c '"type":"snapshot"'; }
 		--from-name x --format rbd-diff -o "$T/x"
 	[ ! -e "$T/x" ]
 }
+
+@test "an import that is interrupted while it waits leaves no snapshot" {
+	new_repo
+	mkfifo "$T/fifo"
+	exec 7<>"$T/fifo"
+	"$COFFER" import --image volumes/tiny - <"$T/fifo" 7>&- 3>&- &
+	pid=$!
+	head -c 60 "$DATA/t1.rbd-diff" >&7
+	sleep 0.7
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	exec 7>&-
+	[ "$status" -eq 130 ]
+	[ "$(coffer snapshots --json | grep -c '"type":"snapshot"')" -eq 0 ]
+}

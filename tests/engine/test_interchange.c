@@ -105,7 +105,9 @@ static enum err
 import(struct life *l, const char *const *files, size_t n_files,
 	struct error *err)
 {
-	const struct src_rbd_diff_conf conf = { files, n_files, "vol/ns/img" };
+	const struct src_rbd_diff_conf conf = { .files = files,
+		.n_files = n_files,
+		.image = "vol/ns/img" };
 	struct backup_conf backup = { .host = "h", .workers = 2 };
 	struct src_rbd_diff_item item;
 	struct source *src = NULL;

@@ -80,6 +80,7 @@ src_rbd_diff_open(struct source **out, const struct src_rbd_diff_conf *conf,
 	s->base.once = true;
 	s->paths = conf->files;
 	s->n_paths = conf->n_files;
+	s->stop = conf->stop;
 	rc = cut_image(s, conf->image, err);
 	if (rc != ERR_OK) {
 		files_close(&s->base);
@@ -93,8 +94,9 @@ static enum err
 files_open(struct source **out, const struct source_conf *conf,
 	struct error *err)
 {
-	const struct src_rbd_diff_conf one = { conf->args, conf->n_args,
-		settings_text(&conf->settings, options, "image") };
+	const struct src_rbd_diff_conf one = { .files = conf->args,
+		.n_files = conf->n_args,
+		.image = settings_text(&conf->settings, options, "image") };
 	enum err rc;
 
 	if (conf->n_args != 1)
@@ -115,7 +117,7 @@ open_next_file(struct rbd_files *s, struct error *err)
 	const char *path = s->paths[s->next_path];
 	struct rbd_in *in = NULL;
 	struct stat st;
-	enum err rc = rbd_in_open_file(&in, path, false, NULL, err);
+	enum err rc = rbd_in_open_file(&in, path, false, s->stop, err);
 
 	if (rc != ERR_OK)
 		return rc;

@@ -29,6 +29,7 @@ struct src_rbd_diff_conf {
 		*files; /* in order; "-" is standard input; borrowed */
 	size_t n_files;
 	const char *image; /* POOL[/NAMESPACE]/IMAGE, as which it is kept */
+	const _Atomic bool *stop; /* see rbd_in_open_file; may be NULL */
 };
 
 enum err src_rbd_diff_open(struct source **out,

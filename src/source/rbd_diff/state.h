@@ -17,6 +17,7 @@ struct rbd_files {
 	const char *const *paths; /* borrowed */
 	size_t n_paths, next_path;
 	bool single; /* an ordinary source */
+	const _Atomic bool *stop;
 
 	char *label; /* "rbd-diff:POOL/IMAGE" */
 	char *pool; /* one allocation with the next two */
