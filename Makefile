@@ -45,6 +45,8 @@ demo: all
 bench: all
 	@COFFER=$(abspath $(B))/coffer bench/run
 	@COFFER=$(abspath $(B))/coffer bench/prune
+	@tools/deps lab
+	@COFFER=$(abspath $(B))/coffer bench/rbd
 
 lint:
 	@tools/deps build check lab lint
