@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/fsx.h"
+#include "cli/cli.h"
 
 enum {
 	FD_LISTEN = 3, /* SD_LISTEN_FDS_START */
@@ -415,6 +416,9 @@ watch_signals(struct nbd_server *s, struct error *err)
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0)
 		return err_sys(err, errno, "wait for signals");
+	/* One that came before is seen nowhere else. */
+	if (cli_stop)
+		return err_set(err, ERR_CANCELLED, "interrupted");
 	return ERR_OK;
 }
 

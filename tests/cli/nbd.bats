@@ -66,7 +66,7 @@ gone() {
 	local i
 	for i in {1..100}; do
 		case $(ps -o stat= -p "$1" 2>/dev/null) in
-		"" | Z*) return ;;
+		"" | Z*) return 0 ;;
 		esac
 		sleep 0.1
 	done
@@ -116,8 +116,12 @@ nothing_left() {
 @test "small and empty files, by another spelling of the command" {
 	echo hello >"$T/src/small"
 	: >"$T/src/none"
+	ln "$T/src/small" "$T/src/too"
 	coffer backup -q "$T/src" >/dev/null
 	serve latest "$T/src/small"
+	[ "$(nbdcopy "$URI" -)" = hello ]
+	stop
+	serve latest "$T/src/too"
 	[ "$(nbdcopy "$URI" -)" = hello ]
 	stop
 	serve latest "$T/src/none"
@@ -199,6 +203,23 @@ nothing_left() {
 	wait "$PID" || status=$?
 	[ "$status" -eq 1 ]
 	grep -q "nbdkit was ended by signal 9" "$T/err"
+}
+
+@test "ended at any moment, it leaves nothing behind" {
+	local i signal
+	for i in {1..24}; do
+		signal=$((i % 2 ? 9 : 15))
+		"$COFFER" nbd "$IMG" >"$T/first" 2>"$T/err" &
+		PID=$!
+		# What a shell gets before it executes is another story.
+		until [ "/proc/$PID/exe" -ef "$COFFER" ]; do sleep 0.002; done
+		sleep "0.$(printf %03d $((RANDOM % 80)))"
+		pgrep -P "$PID" >"$T/child" || true
+		kill -"$signal" "$PID"
+		gone "$PID"
+		[ ! -s "$T/child" ] || gone "$(cat "$T/child")"
+	done
+	SOCKET=$T/none nothing_left
 }
 
 @test "what is not there is told as by other commands" {
