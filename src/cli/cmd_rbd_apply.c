@@ -118,26 +118,41 @@ copy_data(int from, int to, const char *name, uint64_t off, uint64_t end,
 }
 
 static enum err
+copy_sparse(int from, int to, const char *name, uint64_t size,
+	struct error *err)
+{
+	off_t data = 0, hole;
+	enum err rc = ERR_OK;
+
+	if (ftruncate(to, (off_t)size) != 0)
+		return err_sys(err, errno, "resize a copy of %s", name);
+	while (rc == ERR_OK) {
+		data = lseek(from, data, SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			return ERR_OK;
+		hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
+		if (hole < 0)
+			return err_sys(err, errno, "seek in %s", name);
+		rc = copy_data(from, to, name, (uint64_t)data, (uint64_t)hole,
+			err);
+		data = hole;
+	}
+	return rc;
+}
+
+static enum err
 copy_base(int to, const char *path, struct error *err)
 {
 	struct stat st;
-	off_t data = 0, hole;
 	enum err rc = ERR_OK;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	if (fd < 0 || fstat(fd, &st) != 0)
 		rc = err_sys(err, errno, "open %s", path);
-	} else if (ioctl(to, FICLONE, fd) != 0) {
-		if (ftruncate(to, st.st_size) != 0)
-			rc = err_sys(err, errno, "resize a copy of %s", path);
-		while (rc == ERR_OK &&
-			(data = lseek(fd, data, SEEK_DATA)) >= 0) {
-			hole = lseek(fd, data, SEEK_HOLE);
-			rc = copy_data(fd, to, path, (uint64_t)data,
-				(uint64_t)hole, err);
-			data = hole;
-		}
-	}
+	else if (!S_ISREG(st.st_mode))
+		rc = err_set(err, ERR_USAGE, "%s is not a regular file", path);
+	else if (ioctl(to, FICLONE, fd) != 0)
+		rc = copy_sparse(fd, to, path, (uint64_t)st.st_size, err);
 	fsx_close(&fd);
 	return rc;
 }

@@ -113,3 +113,18 @@ assert d["records"] == 3 and d["bytes_data"] == 4 and d["size"] == 20480'
 	grep -q 'standard output: No space left' "$T/err"
 	fails_with 1 "create $T/none/made" rbd-diff merge t1.rbd-diff -o "$T/none/made"
 }
+
+@test "the copy of a base is as sparse as the base, and the base stays" {
+	coffer rbd-diff apply -q "$DATA/t1.rbd-diff" --to "$T/first"
+	truncate -s 64M "$T/first"
+	printf tail | dd of="$T/first" bs=1 seek=60000000 conv=notrunc status=none
+	sha256sum "$T/first" >"$T/sum"
+	coffer rbd-diff apply -q "$DATA/t12.rbd-diff" --base "$T/first" --to "$T/second"
+	sha256sum -c --quiet "$T/sum"
+	[ "$(stat -c %s "$T/second")" -eq 20480 ]
+	[ "$(stat -c %b "$T/second")" -le 64 ]
+	coffer rbd-diff apply -q "$DATA/t2.rbd-diff" --to "$T/third"
+	cmp "$T/second" "$T/third"
+	fails_with 2 "is not a regular file" rbd-diff apply "$DATA/t12.rbd-diff" \
+		--base /dev/zero --to "$T/made"
+}
