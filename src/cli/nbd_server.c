@@ -67,17 +67,20 @@ is_in_path(const char *name)
 static bool
 beside_program(char plugin[4096], const char *name)
 {
-	ssize_t n = readlink("/proc/self/exe", plugin, 4095);
+	char program[4096];
+	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	char *slash;
+	int n;
 
-	if (n <= 0)
+	if (len <= 0)
 		return false;
-	plugin[n] = '\0';
-	slash = strrchr(plugin, '/');
-	if (slash == NULL || (size_t)(slash - plugin) + strlen(name) + 2 > 4096)
+	program[len] = '\0';
+	slash = strrchr(program, '/');
+	if (slash == NULL)
 		return false;
-	(void)strcpy(slash + 1, name);
-	return access(plugin, R_OK) == 0;
+	n = snprintf(plugin, 4096, "%.*s/%s", (int)(slash - program), program,
+		name);
+	return n > 0 && n < 4096 && access(plugin, R_OK) == 0;
 }
 
 enum err
@@ -162,7 +165,7 @@ become_child(pid_t parent)
 	(void)sigaction(SIGPIPE, &standard, NULL);
 	(void)sigemptyset(&none);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 	if (getppid() != parent)
 		_exit(NO_PROGRAM);
 }
@@ -412,7 +415,7 @@ watch_signals(struct nbd_server *s, struct error *err)
 	sigset_t set;
 
 	ended_signals(&set);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0)
 		return err_sys(err, errno, "wait for signals");

@@ -202,7 +202,7 @@ fetch(struct tree_io *io, struct cached *e)
 	return io->ops->get_data(io, &e->id, &e->buf, &e->err);
 }
 
-/* With the lock held: how the fetch went. */
+/* With the lock held: how the fetch went.  unpin makes room. */
 static void
 settle(struct chunk_cache *c, struct cached *e, enum err rc)
 {
@@ -219,7 +219,6 @@ settle(struct chunk_cache *c, struct cached *e, enum err rc)
 		if (!e->node)
 			c->typical = (7 * c->typical + e->charge) / 8;
 		enter_list(c, e);
-		shrink(c);
 	} else {
 		e->state = FAILED;
 		leave_table(c, e);

@@ -392,6 +392,25 @@ struct crowd {
 	uint64_t failures;
 };
 
+static void
+crowd_read(struct crowd *c, uint64_t off, size_t len, uint8_t *room)
+{
+	struct error err = ERROR_INIT;
+	struct world *w = c->w;
+
+	if (image_view_read(w->v, off, room, len, &err) == ERR_OK) {
+		sure(memcmp(room, w->want + off, len) == 0);
+		sure(!meets_damage(w, off, len));
+	} else {
+		sure(err.code == ERR_CORRUPT);
+		sure(strstr(err.msg, "at offset") != NULL);
+		sure(meets_damage(w, off, len));
+		c->failures++;
+	}
+	sure(image_view_count(w->v).bytes <=
+		CACHE + (THREADS + 2) * 2 * CHUNK_LEN);
+}
+
 /* Half of them read front to back, half anywhere. */
 static void *
 crowd_reads(void *arg)
@@ -407,23 +426,12 @@ crowd_reads(void *arg)
 	off = prng_below(&p, w->size);
 	for (int i = 0; i < 250; i++) {
 		size_t len = 1 + prng_below(&p, i % 20 == 0 ? 200000 : 40000);
-		struct error err = ERROR_INIT;
 
 		if (c->seed % 2 == 0 || off == w->size)
 			off = prng_below(&p, w->size);
 		if (len > w->size - off)
 			len = w->size - off;
-		if (image_view_read(w->v, off, room, len, &err) == ERR_OK) {
-			sure(memcmp(room, w->want + off, len) == 0);
-			sure(!meets_damage(w, off, len));
-		} else {
-			sure(err.code == ERR_CORRUPT);
-			sure(strstr(err.msg, "at offset") != NULL);
-			sure(meets_damage(w, off, len));
-			c->failures++;
-		}
-		sure(image_view_count(w->v).bytes <=
-			CACHE + (THREADS + 2) * 2 * CHUNK_LEN);
+		crowd_read(c, off, len, room);
 		off += len;
 	}
 	free(room);
@@ -531,7 +539,7 @@ one_fetch_serves_all(void **state)
 static void
 sequential_reads_are_fetched_ahead(void **state)
 {
-	const struct image_view_conf conf = { .cache_max = 2 * CACHE,
+	const struct image_view_conf conf = { .cache_max = 8 << 20,
 		.window = 1 << 20,
 		.workers = 2 };
 	static uint8_t room[16384];

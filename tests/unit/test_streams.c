@@ -12,14 +12,10 @@
 #include "tests/lib/prng.h"
 #include "view/streams.h"
 
-enum {
-	UNIT = 4096,
-	PLACES = 4,
-	READS = 2000,
-	DISORDER = 8,
-	WINDOW = 64,
-	STRIDE = READS + 2 * WINDOW
-};
+enum { PLACES = 4, READS = 2000, DISORDER = 8, WINDOW = 64 };
+enum { STRIDE = READS + 2 * WINDOW };
+
+static const uint64_t unit = 4096;
 
 /* What was told to be fetched, in units; read: what was read before. */
 struct told {
@@ -29,15 +25,15 @@ struct told {
 };
 
 static void
-note(struct streams *s, struct told *t, uint64_t unit)
+note(struct streams *s, struct told *t, uint64_t at)
 {
 	uint64_t from, to;
 
-	t->read[unit] = 1;
-	if (!streams_note(s, unit * UNIT, UNIT, &from, &to))
+	t->read[at] = 1;
+	if (!streams_note(s, at * unit, unit, &from, &to))
 		return;
-	assert_true(from < to && to - from <= WINDOW * UNIT);
-	for (uint64_t i = from / UNIT; i < to / UNIT; i++) {
+	assert_true(from < to && to - from <= WINDOW * unit);
+	for (uint64_t i = from / unit; i < to / unit; i++) {
 		assert_int_equal(t->told[i]++, 0);
 		t->n++;
 	}
@@ -50,14 +46,14 @@ note(struct streams *s, struct told *t, uint64_t unit)
 static void
 several_streams_are_followed(void **state)
 {
-	uint64_t next[PLACES] = { 0 }, order[DISORDER], early = 0;
+	uint64_t next[PLACES] = { 0 }, order[DISORDER] = { 0 }, early = 0;
 	struct told *t = calloc(1, sizeof(*t));
 	struct streams s;
 	struct prng p;
 
 	assert_non_null(t);
 	prng_init(&p, 7);
-	streams_init(&s, WINDOW * UNIT);
+	streams_init(&s, WINDOW * unit);
 	for (uint64_t done = 0; done < PLACES * READS / DISORDER; done++) {
 		uint64_t place = done % PLACES;
 
@@ -91,7 +87,7 @@ random_reads_are_no_stream(void **state)
 	for (int i = 0; i < 20000; i++) {
 		uint64_t off = prng_below(&p, UINT64_C(1) << 40);
 
-		told += streams_note(&s, off, UNIT, &from, &to) ? 1 : 0;
+		told += streams_note(&s, off, unit, &from, &to) ? 1 : 0;
 	}
 	assert_true(told < 20);
 	streams_fini(&s);
@@ -104,15 +100,15 @@ a_stream_goes_on_where_it_was_stopped(void **state)
 	uint64_t from = 0, to = 0, off = 0;
 	struct streams s;
 
-	streams_init(&s, WINDOW * UNIT);
-	while (!streams_note(&s, off, UNIT, &from, &to))
-		off += UNIT;
-	assert_int_equal(from, off + UNIT);
-	assert_true(to - from <= 8 * UNIT);
+	streams_init(&s, WINDOW * unit);
+	while (!streams_note(&s, off, unit, &from, &to))
+		off += unit;
+	assert_int_equal(from, off + unit);
+	assert_true(to - from <= 8 * unit);
 	streams_stop(&s, from, to);
-	off += UNIT;
-	assert_true(streams_note(&s, off, UNIT, &from, &to));
-	assert_int_equal(from, off + UNIT);
+	off += unit;
+	assert_true(streams_note(&s, off, unit, &from, &to));
+	assert_int_equal(from, off + unit);
 	streams_fini(&s);
 }
 
@@ -132,7 +128,7 @@ ends_of_the_range_are_no_trouble(void **state)
 	streams_fini(&s);
 	streams_init(&s, 0);
 	for (uint64_t i = 0; i < 8; i++)
-		assert_false(streams_note(&s, i * UNIT, UNIT, &from, &to));
+		assert_false(streams_note(&s, i * unit, unit, &from, &to));
 	streams_fini(&s);
 }
 
