@@ -146,6 +146,7 @@ run_stretches(struct sweep *p, struct error *err)
 		}
 		if (rc == ERR_OK)
 			rc = imaging_check(g, err);
+		s->number = i;
 		if (rc == ERR_OK)
 			rc = stretch_plan(s, &p->at, err);
 		if (rc == ERR_OK)
@@ -342,10 +343,15 @@ setup_memory(struct imaging *g, struct error *err)
 			return err_set(err, ERR_NOMEM, "out of memory");
 	}
 	for (unsigned i = 0; i < STRETCHES; i++) {
-		g->stretches[i] = calloc(1, sizeof(*g->stretches[i]));
-		if (g->stretches[i] == NULL)
+		struct stretch *s = calloc(1, sizeof(*s));
+
+		if (s == NULL)
 			return err_set(err, ERR_NOMEM, "out of memory");
-		g->stretches[i]->run = g;
+		g->stretches[i] = s;
+		s->run = g;
+		s->arena = malloc(STRETCH_BUFFERED + WINDOW);
+		if (s->arena == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
 	}
 	return ERR_OK;
 }
@@ -373,8 +379,11 @@ teardown(struct imaging *g)
 	if (g->target != NULL)
 		g->target->ops->close(g->target);
 	content_close(g->view);
-	for (unsigned i = 0; i < STRETCHES; i++)
+	for (unsigned i = 0; i < STRETCHES; i++) {
+		if (g->stretches[i] != NULL)
+			free(g->stretches[i]->arena);
 		free(g->stretches[i]);
+	}
 	for (unsigned i = 0; g->scratch != NULL && i < g->crew.n; i++) {
 		buf_fini(&g->scratch[i].chunk);
 		free(g->scratch[i].there);

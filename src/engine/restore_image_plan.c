@@ -3,8 +3,6 @@
  * plan: the pieces of the image, one after the other, become windows; equal
  * chunks of one stretch become one fetch.
  */
-#include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/restoring_image.h"
@@ -59,6 +57,8 @@ use_chunk(struct stretch *s, struct use *u, const struct id *chunk)
 	f->last = number;
 	if (end > f->end)
 		f->end = end;
+	if ((u->window->off + u->at - u->chunk_off) % WINDOW != 0)
+		f->gathered = true;
 }
 
 /* ---- windows ---- */
@@ -77,19 +77,16 @@ new_window(struct stretch *s, uint64_t off)
 
 /* One piece of a chunk is written from there; what is put together, or has to
  * wait for its turn, has a buffer. */
-static enum err
-close_window(struct stretch *s, struct error *err)
+static void
+close_window(struct stretch *s)
 {
 	struct window *w = s->open;
 
 	s->open = NULL;
 	if (w == NULL || (w->n_uses == 1 && s->uses[w->first].bytes == NULL &&
-				 !s->run->target->ordered))
-		return ERR_OK;
-	w->data = malloc(w->len);
-	if (w->data == NULL)
-		return err_set(err, ERR_NOMEM, "no memory for %u bytes",
-			w->len);
+				 !imaging_in_order(s->run)))
+		return;
+	w->data = s->arena + s->buffered;
 	s->buffered += w->len;
 	for (uint32_t i = 0; i < w->n_uses; i++) {
 		const struct use *u = &s->uses[w->first + i];
@@ -97,22 +94,17 @@ close_window(struct stretch *s, struct error *err)
 		if (u->bytes != NULL)
 			memcpy(w->data + u->at, u->bytes, u->len);
 	}
-	return ERR_OK;
 }
 
 /* p, of which len bytes lie within one aligned window. */
-static enum err
-add_piece(struct stretch *s, const struct piece *p, uint32_t len,
-	struct error *err)
+static void
+add_piece(struct stretch *s, const struct piece *p, uint32_t len)
 {
 	struct window *w = s->open;
 	struct use *u;
-	enum err rc;
 
 	if (w != NULL && (w->off + w->len != p->off || p->off % WINDOW == 0)) {
-		rc = close_window(s, err);
-		if (rc != ERR_OK)
-			return rc;
+		close_window(s);
 		w = NULL;
 	}
 	if (w == NULL)
@@ -127,11 +119,10 @@ add_piece(struct stretch *s, const struct piece *p, uint32_t len,
 	w->n_uses++;
 	if (p->kind == PIECE_BYTES) {
 		u->bytes = p->bytes;
-		return ERR_OK;
+		return;
 	}
 	w->pending++;
 	use_chunk(s, u, &p->chunk);
-	return ERR_OK;
 }
 
 /* How much of [off, off + len) lies in one aligned window. */
@@ -225,9 +216,10 @@ plan_piece(struct stretch *s, const struct range *r, uint64_t *at,
 	*at = r->off + p.len;
 	if (g->pass != IMAGE_VERIFY)
 		g->counts.data += p.len;
-	if (!is_only_counted(g))
-		return add_piece(s, &p, (uint32_t)p.len, err);
-	g->counts.written += p.len;
+	if (is_only_counted(g))
+		g->counts.written += p.len;
+	else
+		add_piece(s, &p, (uint32_t)p.len);
 	return ERR_OK;
 }
 
@@ -247,8 +239,7 @@ stretch_plan(struct stretch *s, uint64_t *at, struct error *err)
 		}
 		rc = plan_piece(s, &r, at, err);
 	}
-	if (rc == ERR_OK)
-		rc = close_window(s, err);
+	close_window(s);
 	s->end = *at;
 	g->report->progress->bytes_done += *at - s->begin;
 	return rc;
@@ -297,8 +288,6 @@ stretch_wait(struct stretch *s)
 void
 stretch_clear(struct stretch *s)
 {
-	for (uint32_t i = 0; i < s->n_windows; i++)
-		free(s->windows[i].data);
 	s->n_windows = s->n_uses = s->n_fetches = 0;
 	s->buffered = 0;
 	s->open = NULL;

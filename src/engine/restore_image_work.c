@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/restoring_image.h"
@@ -23,7 +22,8 @@ get_chunk(struct work *w, struct error *err)
 
 	if (w->chunk != NULL)
 		return ERR_OK;
-	w->kept = kept_get(&w->run->kept, &w->fetch->chunk);
+	w->kept = kept_get(&w->run->kept, &w->fetch->chunk,
+		w->fetch->stretch->number);
 	if (w->kept != NULL) {
 		w->chunk = &w->kept->data;
 		return ERR_OK;
@@ -57,10 +57,14 @@ use_bytes(struct work *w, const struct use *u, const uint8_t **out,
 static void
 put_chunk(struct work *w)
 {
+	const struct fetch *f = w->fetch;
+	bool spent = w->chunk != NULL && f->end >= w->chunk->len;
+
 	if (w->kept != NULL)
-		kept_put(&w->run->kept, w->kept);
-	else if (w->chunk != NULL && w->fetch->end < w->chunk->len)
-		kept_add(&w->run->kept, &w->fetch->chunk, &w->scratch->chunk);
+		kept_put(&w->run->kept, w->kept, spent);
+	else if (w->chunk != NULL && f->gathered && !spent)
+		kept_add(&w->run->kept, &f->chunk, &w->scratch->chunk,
+			f->stretch->number);
 }
 
 /* ---- what is there, and what shall be ---- */
@@ -221,14 +225,9 @@ do_direct(struct work *w, const struct use *u, struct error *err)
 static enum err
 complete_window(struct work *w, struct window *win, struct error *err)
 {
-	enum err rc;
-
 	if (imaging_in_order(w->run))
 		return ERR_OK;
-	rc = finish_window(w->run, win, win->data, w->scratch, err);
-	free(win->data);
-	win->data = NULL;
-	return rc;
+	return finish_window(w->run, win, win->data, w->scratch, err);
 }
 
 static enum err

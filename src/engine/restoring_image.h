@@ -35,13 +35,13 @@ enum {
 	/* What is compared, and written where it differs. */
 	BLOCK = 4096,
 	STRETCHES = 2,
-	STRETCH_BUFFERED = RESTORE_IMAGE_CACHE / 4,
+	STRETCH_BUFFERED = RESTORE_IMAGE_CACHE / 16,
 	STRETCH_WINDOWS = 2048,
 	STRETCH_USES = 8192,
 	STRETCH_FETCHES = 512,
 	STRETCH_TABLE = 1024, /* a power of two */
-	KEPT_MAX = RESTORE_IMAGE_CACHE / 2,
-	KEPT_CHUNKS = 64,
+	KEPT_MAX = RESTORE_IMAGE_CACHE / 8 * 7,
+	KEPT_CHUNKS = 256,
 	RECORD_MAX = 16 << 20
 };
 
@@ -61,23 +61,26 @@ struct kept_chunk {
 	struct id id;
 	struct buf data;
 	unsigned pins;
-	uint64_t used; /* clock of the last use */
+	bool spent; /* it goes when it is unpinned */
+	uint64_t used; /* number of the stretch that used it last */
 };
 
 struct kept {
 	pthread_mutex_t lock;
 	struct kept_chunk v[KEPT_CHUNKS];
-	size_t sum;
-	uint64_t clock;
+	size_t sum; /* of the memory they have */
 };
 
 void kept_init(struct kept *k);
 void kept_fini(struct kept *k);
 /* NULL where it is not there.  Pinned: it stays until kept_put. */
-struct kept_chunk *kept_get(struct kept *k, const struct id *id);
-void kept_put(struct kept *k, struct kept_chunk *c);
-/* Take over what data holds, if there is room; else it stays there. */
-void kept_add(struct kept *k, const struct id *id, struct buf *data);
+struct kept_chunk *kept_get(struct kept *k, const struct id *id,
+	uint64_t stretch);
+/* spent: nothing behind comes back to it. */
+void kept_put(struct kept *k, struct kept_chunk *c, bool spent);
+/* Keep a copy, if there is room. */
+void kept_add(struct kept *k, const struct id *id, const struct buf *data,
+	uint64_t stretch);
 
 /* ---- the run ---- */
 
@@ -158,7 +161,7 @@ struct window {
 	uint64_t off;
 	uint32_t len;
 	bool hole;
-	uint8_t *data; /* NULL: a hole, or one piece */
+	uint8_t *data; /* of the arena; NULL: a hole, or one piece */
 	uint32_t first, n_uses;
 	_Atomic uint32_t pending; /* uses that are not there yet */
 };
@@ -180,6 +183,7 @@ struct fetch {
 	struct id chunk;
 	uint32_t first, last; /* uses */
 	uint64_t end; /* of what is used of it */
+	bool gathered; /* it is not the bytes of one window, in their place */
 };
 
 struct stretch {
@@ -188,6 +192,8 @@ struct stretch {
 	bool under_way;
 	struct gate done;
 	_Atomic unsigned jobs;
+	uint64_t number;
+	uint8_t *arena; /* STRETCH_BUFFERED bytes, and a window's */
 	size_t buffered;
 	struct window *open; /* that may grow yet */
 	uint32_t n_windows, n_uses, n_fetches;
@@ -206,7 +212,7 @@ void stretch_submit(struct stretch *s);
 void stretch_drop_job(struct stretch *s);
 /* Until they are done.  Buffers of an ordered target are still there. */
 void stretch_wait(struct stretch *s);
-/* Give back its buffers. */
+/* Forget its windows. */
 void stretch_clear(struct stretch *s);
 
 /* The jobs. */
