@@ -340,26 +340,29 @@ sink_stream_end(struct sink *base, struct error *err)
 	return upload_end(up, err);
 }
 
-/* The extent tree of base in the previous snapshot; *found false where there
- * is none, or it is not an image. */
+/* The extent tree of base in the previous snapshot.  To take another content
+ * for an empty one would make a wrong image of an edit. */
 static enum err
 base_image(struct backup_sink *s, struct bytes base, struct id *root,
-	uint64_t *size, bool *found, struct error *err)
+	uint64_t *size, struct error *err)
 {
 	struct entry e;
 	struct item item;
-	enum err rc;
+	bool found = false;
+	enum err rc = ERR_OK;
 
-	*found = false;
-	if (s->lookup == NULL || base.data == NULL)
-		return ERR_OK;
-	rc = cursor_find(s->lookup, base, &item, found, err);
-	if (rc != ERR_OK || !*found)
+	if (s->lookup != NULL)
+		rc = cursor_find(s->lookup, base, &item, &found, err);
+	if (rc != ERR_OK)
 		return rc;
 	entry_init(&e);
-	rc = entry_decode(&e, item.val.data, item.val.len, item.refs,
-		item.n_refs, err);
-	*found = rc == ERR_OK && e.content.kind == CONTENT_EXTENTS;
+	if (found)
+		rc = entry_decode(&e, item.val.data, item.val.len, item.refs,
+			item.n_refs, err);
+	if (rc == ERR_OK && e.content.kind != CONTENT_EXTENTS)
+		rc = err_set(err, ERR_CORRUPT,
+			"the previous snapshot does not have the image that "
+			"this one is to be an edit of");
 	*root = e.content.root;
 	*size = e.size;
 	entry_fini(&e);
@@ -381,14 +384,12 @@ sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
 	struct backup_sink *s = to_sink(base);
 	struct image_conf conf = { .size = e->size, .origin = origin };
 	struct id root;
-	bool found;
-	enum err rc;
+	enum err rc = ERR_OK;
 
-	rc = base_image(s, from, &root, &conf.old_size, &found, err);
-	if (rc == ERR_OK && found)
+	if (from.data != NULL) {
+		rc = base_image(s, from, &root, &conf.old_size, err);
 		conf.old_root = &root;
-	else
-		conf.old_size = 0;
+	}
 	if (rc == ERR_OK)
 		rc = new_slot(s, key, e, &s->image_slot, err);
 	if (rc != ERR_OK)

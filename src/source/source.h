@@ -128,7 +128,8 @@ struct sink_ops {
 	enum err (*stream_end)(struct sink *s, struct error *err);
 
 	/* An image of e->size bytes: an edit of what base (data NULL: none)
-	 * was in the previous snapshot; ranges ascend.  origin may be NULL;
+	 * was in the previous snapshot; ERR_CORRUPT where that is no image.
+	 * Ranges ascend.  origin may be NULL;
 	 * it is borrowed until image_end. */
 	enum err (*image_begin)(struct sink *s, struct bytes key,
 		const struct entry *e, struct bytes base,

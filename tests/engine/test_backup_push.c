@@ -209,7 +209,7 @@ test_image_generations(void **state)
 	fake_fini(&f);
 }
 
-/* A base that is no image, or not there, is none. */
+/* An edit of what is no image, or not there, would be a wrong one. */
 static void
 test_image_without_base(void **state)
 {
@@ -217,6 +217,7 @@ test_image_without_base(void **state)
 
 	for (unsigned i = 0; i < ARRAY_LEN(bases); i++) {
 		struct model m = { .size = MIB, .base = bases[i] };
+		struct error err = ERROR_INIT;
 		struct snapshot snap;
 		struct fake f;
 
@@ -231,8 +232,13 @@ test_image_without_base(void **state)
 		f.capture = capture_image;
 		f.capture_arg = &m;
 		snapshot_init(&snap);
-		fake_backup_ok(&f, &snap);
-		compare_image(&f, &snap, &m);
+		if (bases[i] != NULL) {
+			assert_int_equal(fake_backup(&f, NULL, &snap, &err),
+				ERR_CORRUPT);
+		} else {
+			fake_backup_ok(&f, &snap);
+			compare_image(&f, &snap, &m);
+		}
 		snapshot_fini(&snap);
 		free(m.bytes);
 		fake_fini(&f);
