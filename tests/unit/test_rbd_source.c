@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of the rbd source needs no cluster: spans, hooks, names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "source/rbd/hook.h"
+#include "source/rbd/pick.h"
+#include "source/rbd/spans.h"
+#include "source/rbd/still.h"
+#include "tests/lib/prng.h"
+
+enum { SEEDS = 3000, ROOM = 4096, NOTHING = 0, HOLE = 1, DATA = 2 };
+
+/* ---- spans ---- */
+
+static void
+paint(uint8_t *at, const struct span *x)
+{
+	memset(at + x->off, x->exists ? DATA : HOLE, (size_t)x->len);
+}
+
+static void
+draw(const struct spans *s, uint8_t out[ROOM])
+{
+	uint64_t end = 0;
+
+	memset(out, NOTHING, ROOM);
+	for (size_t i = 0; i < s->n; i++) {
+		assert_true(s->v[i].len > 0 && s->v[i].off >= end);
+		end = s->v[i].off + s->v[i].len;
+		assert_true(end <= ROOM);
+		paint(out, &s->v[i]);
+	}
+}
+
+/* Random ascending spans, also drawn into want; some overlap. */
+static void
+make(struct prng *p, struct spans *s, uint8_t want[ROOM])
+{
+	struct error err = ERROR_INIT;
+	uint64_t off = 0, n = prng_below(p, 60);
+
+	memset(want, NOTHING, ROOM);
+	for (uint64_t i = 0; i < n; i++) {
+		struct span x = { off + prng_below(p, 60),
+			1 + prng_below(p, 40), prng_below(p, 2) };
+
+		if (x.off + x.len > ROOM)
+			break;
+		assert_int_equal(spans_add(s, x.off, x.len, x.exists, &err),
+			ERR_OK);
+		for (uint64_t k = x.off; k < x.off + x.len; k++)
+			if (want[k] != DATA)
+				want[k] = x.exists ? DATA : HOLE;
+		off = x.off + (prng_below(p, 4) == 0 ? 0 : x.len);
+	}
+}
+
+/* Nothing that was added is lost; what is more, or is data instead of a hole,
+ * is so by an overlap or for want of room. */
+static void
+test_spans(void **state)
+{
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		uint8_t want[ROOM], have[ROOM];
+		struct error err = ERROR_INIT;
+		struct spans s;
+		struct prng p;
+		bool tight;
+
+		prng_init(&p, seed);
+		tight = prng_below(&p, 2) == 0;
+		spans_init(&s, tight ? 2 + prng_below(&p, 9) : 100);
+		make(&p, &s, want);
+		assert_true(s.n <= s.max);
+		draw(&s, have);
+		for (size_t i = 0; i < ROOM; i++) {
+			if (want[i] == DATA)
+				assert_int_equal(have[i], DATA);
+			else if (want[i] == HOLE)
+				assert_true(have[i] != NOTHING);
+			else if (!tight)
+				assert_int_equal(have[i], NOTHING);
+		}
+		if (s.n > 0 && s.v[s.n - 1].off > 0)
+			assert_int_equal(spans_add(&s, s.v[s.n - 1].off - 1, 1,
+						 true, &err),
+				ERR_IO);
+		spans_fini(&s);
+	}
+}
+
+static void
+test_spans_overlay(void **state)
+{
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		uint8_t lower[ROOM], upper[ROOM], have[ROOM];
+		struct spans a, b, out;
+		struct error err = ERROR_INIT;
+		struct prng p;
+		uint64_t off, end;
+
+		prng_init(&p, seed);
+		spans_init(&a, 100);
+		spans_init(&b, 100);
+		spans_init(&out, 400);
+		make(&p, &a, lower);
+		make(&p, &b, upper);
+		draw(&a, lower);
+		draw(&b, upper);
+		off = prng_below(&p, ROOM);
+		end = off + prng_below(&p, ROOM - off + 1);
+		assert_int_equal(spans_overlay(&out, &a, &b, off, end, &err),
+			ERR_OK);
+		draw(&out, have);
+		for (uint64_t i = 0; i < ROOM; i++) {
+			uint8_t want =
+				upper[i] != NOTHING ? upper[i] : lower[i];
+
+			assert_int_equal(have[i],
+				i >= off && i < end ? want : NOTHING);
+		}
+		spans_fini(&a);
+		spans_fini(&b);
+		spans_fini(&out);
+	}
+}
+
+/* ---- hooks ---- */
+
+struct script {
+	char dir[64], path[96], log[96];
+};
+
+static void
+write_script(struct script *s, const char *body)
+{
+	FILE *f;
+
+	(void)strcpy(s->dir, "/tmp/coffer-hook-XXXXXX");
+	assert_non_null(mkdtemp(s->dir));
+	(void)snprintf(s->path, sizeof(s->path), "%s/hook", s->dir);
+	(void)snprintf(s->log, sizeof(s->log), "%s/log", s->dir);
+	f = fopen(s->path, "w");
+	assert_non_null(f);
+	(void)fprintf(f, "#!/bin/sh\nlog=%s\n%s\n", s->log, body);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(s->path, 0700), 0);
+}
+
+static void
+drop_script(struct script *s)
+{
+	(void)unlink(s->log);
+	assert_int_equal(unlink(s->path), 0);
+	assert_int_equal(rmdir(s->dir), 0);
+}
+
+static void
+test_hook_arguments(void **state)
+{
+	static const char *const images[] = { "a/b c", "a/$(x)`y`'\"", "",
+		NULL };
+	static const char want[] = "freeze|a/b c|a/$(x)`y`'\"||";
+	struct error err = ERROR_INIT;
+	struct script s;
+	char have[100];
+	size_t len;
+	FILE *f;
+
+	write_script(&s, "printf '%s|' \"$@\" >\"$log\"");
+	assert_int_equal(hook_run(s.path, "freeze", images, 10, &err), ERR_OK);
+	f = fopen(s.log, "r");
+	assert_non_null(f);
+	len = fread(have, 1, sizeof(have) - 1, f);
+	have[len] = '\0';
+	(void)fclose(f);
+	assert_string_equal(have, want);
+	drop_script(&s);
+}
+
+static void
+test_hook_ends(void **state)
+{
+	static const char *const none[] = { NULL };
+	static const struct {
+		const char *body;
+		enum err rc;
+		const char *says;
+	} cases[] = {
+		{ "exit 0", ERR_OK, "" },
+		{ "exit 7", ERR_IO, "exit status 7" },
+		{ "kill -9 $$", ERR_IO, "signal 9" },
+		{ "exec sleep 30", ERR_IO, "more than 1 seconds" },
+		/* It prints more than a pipe holds, */
+		{ "head -c 1000000 /dev/zero", ERR_OK, "" },
+		/* and leaves something that keeps the pipe open. */
+		{ "sleep 3 & exit 0", ERR_OK, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct error err = ERROR_INIT;
+		double begin = mono_sec();
+		struct script s;
+
+		write_script(&s, cases[i].body);
+		assert_int_equal(hook_run(s.path, "thaw", none, 1, &err),
+			cases[i].rc);
+		if (strstr(err.msg, cases[i].says) == NULL)
+			fail_msg("%s: %s", cases[i].body, err.msg);
+		assert_true(mono_sec() - begin < 2.9);
+		drop_script(&s);
+	}
+}
+
+/* ---- names ---- */
+
+static void
+test_operands(void **state)
+{
+	static const struct {
+		const char *text, *pool, *ns, *name;
+	} cases[] = {
+		{ "p/i", "p", "", "i" },
+		{ "p/n/i", "p", "n", "i" },
+		{ "p/*", "p", "", "*" },
+		{ "p//i", "p", "", "i" },
+		{ "", NULL, NULL, NULL },
+		{ "p", NULL, NULL, NULL },
+		{ "p/", NULL, NULL, NULL },
+		{ "/i", NULL, NULL, NULL },
+		{ "p/n/", NULL, NULL, NULL },
+		{ "p/n/i/x", NULL, NULL, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct error err = ERROR_INIT;
+		struct place p = { NULL };
+		enum err rc = pick_cut(&p, cases[i].text, &err);
+
+		assert_int_equal(rc,
+			cases[i].pool != NULL ? ERR_OK : ERR_USAGE);
+		if (rc == ERR_OK) {
+			assert_string_equal(p.pool, cases[i].pool);
+			assert_string_equal(p.ns, cases[i].ns);
+			assert_string_equal(p.name, cases[i].name);
+		}
+		pick_cut_free(&p);
+	}
+}
+
+static void
+test_our_snapshots(void **state)
+{
+	static const char *const foreign[] = { "", "coffer", "coffer.", "x",
+		"coffer.ab", "coffer.ab.", "coffer.ab.20260101T000000.000",
+		"coffer.ab.20260101T000000.000ZZ", "coffer.ab.20260101T000000Z",
+		"coffer.a.20260101T000000.000Z",
+		"coffer.abc.20260101T000000.000Z",
+		"Coffer.ab.20260101T000000.000Z",
+		"coffer.ab.2026010xT000000.000Z", "coffer.ab.mine" };
+	struct rbd r = { .job = "ab" };
+
+	assert_true(still_is_ours(&r, "coffer.ab.20260101T000000.000Z"));
+	for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
+		assert_false(still_is_ours(&r, foreign[i]));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_spans),
+		cmocka_unit_test(test_spans_overlay),
+		cmocka_unit_test(test_hook_arguments),
+		cmocka_unit_test(test_hook_ends),
+		cmocka_unit_test(test_operands),
+		cmocka_unit_test(test_our_snapshots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
