@@ -50,6 +50,24 @@ static const char *const timeouts[] = {
 	"rbd_request_timed_out_seconds",
 };
 
+/* A client asks for a newer map, and so finds a daemon that has come back, when
+ * an operation has waited for objecter_timeout.  That must not be later than
+ * the operation's end. */
+static void
+set_patience(struct ceph *c, unsigned seconds)
+{
+	unsigned late = seconds / 3, tick = seconds / 6;
+	char text[24];
+
+	late = late < 1 ? 1 : late > 10 ? 10 : late;
+	tick = tick < 1 ? 1 : tick > 5 ? 5 : tick;
+	(void)snprintf(text, sizeof(text), "%u", late);
+	(void)c->lib->rados_conf_set(c->cluster, "objecter_timeout", text);
+	(void)snprintf(text, sizeof(text), "%u", tick);
+	(void)c->lib->rados_conf_set(c->cluster, "objecter_tick_interval",
+		text);
+}
+
 static void
 set_all(struct ceph *c, const char *const (*list)[2], size_t n)
 {
@@ -61,6 +79,8 @@ set_all(struct ceph *c, const char *const (*list)[2], size_t n)
 static enum err
 configure(struct ceph *c, const struct ceph_conf *conf, struct error *err)
 {
+	unsigned timeout =
+		conf->timeout_sec != 0 ? conf->timeout_sec : CEPH_TIMEOUT;
 	char seconds[24];
 	int r;
 
@@ -72,8 +92,8 @@ configure(struct ceph *c, const struct ceph_conf *conf, struct error *err)
 			conf->conf != NULL ? conf->conf : "Ceph's ceph.conf");
 	set_all(c, quiet, ARRAY_LEN(quiet));
 	set_all(c, settings, ARRAY_LEN(settings));
-	(void)snprintf(seconds, sizeof(seconds), "%u",
-		conf->timeout_sec != 0 ? conf->timeout_sec : CEPH_TIMEOUT);
+	set_patience(c, timeout);
+	(void)snprintf(seconds, sizeof(seconds), "%u", timeout);
 	for (size_t i = 0; i < ARRAY_LEN(timeouts); i++) {
 		r = c->lib->rados_conf_set(c->cluster, timeouts[i], seconds);
 		if (r < 0)

@@ -29,8 +29,9 @@
 	X(rbd_group_image_list) X(rbd_group_image_list_cleanup)               \
 	X(rbd_group_snap_create2) X(rbd_group_snap_remove)                    \
 	X(rbd_open) X(rbd_open_read_only) X(rbd_close)                        \
-	X(rbd_snap_set_by_id) X(rbd_snap_get_name)                            \
-	X(rbd_get_old_format) X(rbd_get_id) X(rbd_stat) X(rbd_get_features)   \
+	X(rbd_snap_set_by_id) X(rbd_snap_get_id)                              \
+	X(rbd_get_old_format) X(rbd_get_id) X(rbd_stat) X(rbd_get_size)       \
+	X(rbd_get_features)                                                   \
 	X(rbd_get_flags) X(rbd_get_stripe_unit) X(rbd_get_stripe_count)       \
 	X(rbd_get_data_pool_id) X(rbd_get_create_timestamp)                   \
 	X(rbd_get_overlap) X(rbd_get_parent)                                  \

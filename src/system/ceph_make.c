@@ -94,9 +94,15 @@ ceph_image_clone(struct ceph_pool *parent_pool, const char *parent,
 enum err
 ceph_image_resize(struct ceph_image *img, uint64_t size, struct error *err)
 {
+	uint64_t is = 0;
 	int r = img->lib->rbd_resize2(img->rbd, size, true, ceph_no_progress,
 		NULL);
 
+	/* Success may not be one, see ceph_snap.c. */
+	if (r == 0)
+		r = img->lib->rbd_get_size(img->rbd, &is);
+	if (r == 0 && is != size)
+		r = -ETIMEDOUT;
 	return r < 0 ? ceph_fail(err, r, "%s: cannot resize it to %llu bytes",
 			       img->label, (unsigned long long)size)
 		     : ERR_OK;

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ceph_snap: the snapshots of an image. */
+/*
+ * ceph_snap: the snapshots of an image.
+ *
+ * Where an OSD does not answer, neither to the operation nor to the notice of
+ * it that librbd 16 sends then, it forgets that the operation failed and tells
+ * of success.  So what was done is looked for before it is believed.
+ */
 #include <rbd/librbd.h>
 
 #include "system/ceph.h"
@@ -121,6 +127,18 @@ fail(struct ceph_image *img, const char *name, int r, const char *what,
 	return ceph_fail(err, r, "%s@%s: cannot %s", img->label, snap, what);
 }
 
+/* 0 where the snapshot is there, or is not, as it should be. */
+static int
+confirm(struct ceph_image *img, const char *name, bool there)
+{
+	uint64_t id = 0;
+	int r = img->lib->rbd_snap_get_id(img->rbd, name, &id);
+
+	if (r == -ENOENT)
+		return there ? -ETIMEDOUT : 0;
+	return r == 0 && !there ? -ETIMEDOUT : r;
+}
+
 enum err
 ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
 	struct error *err)
@@ -129,6 +147,8 @@ ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
 	int r = img->lib->rbd_snap_create2(img->rbd, name, flags,
 		ceph_no_progress, NULL);
 
+	if (r == 0)
+		r = confirm(img, name, true);
 	return r < 0 ? fail(img, name, r, "make the snapshot", err) : ERR_OK;
 }
 
@@ -137,6 +157,8 @@ ceph_snap_remove(struct ceph_image *img, const char *name, struct error *err)
 {
 	int r = img->lib->rbd_snap_remove(img->rbd, name);
 
+	if (r == 0)
+		r = confirm(img, name, false);
 	return r < 0 ? fail(img, name, r, "remove the snapshot", err) : ERR_OK;
 }
 
@@ -155,6 +177,10 @@ ceph_snap_protect(struct ceph_image *img, const char *name, bool on,
 		r = lib->rbd_snap_protect(img->rbd, name);
 	else
 		r = lib->rbd_snap_unprotect(img->rbd, name);
+	if (r == 0)
+		r = lib->rbd_snap_is_protected(img->rbd, name, &is);
+	if (r == 0 && (is != 0) != on)
+		r = -ETIMEDOUT;
 	return r < 0 ? fail(img, name, r,
 			       on ? "protect the snapshot"
 				  : "end the snapshot's protection",
