@@ -113,6 +113,57 @@ nothing_left() {
 	cmp "$T/out2" "$T/src/img"
 }
 
+# Files of rbd export-diff, s1, s2, ...: an image of 24 MiB in scattered writes
+# and discards, and what it reads as in the end.
+image_chain() {
+	python3 - "$1" <<-'END'
+		import os, random, struct, sys
+		out, size, rng = sys.argv[1], 24 << 20, random.Random(11)
+		image = bytearray(size)
+		for n in range(1, 7):
+		    with open(f"{out}/{n}.diff", "wb") as f:
+		        f.write(b"rbd diff v1\n")
+		        name = lambda i: struct.pack("<I", 2) + b"s%d" % i
+		        if n > 1:
+		            f.write(b"f" + name(n - 1))
+		        f.write(b"t" + name(n) + b"s" + struct.pack("<Q", size))
+		        for off in range(0, size, 256 << 10):
+		            kind = rng.random()
+		            if kind < 0.5:
+		                continue
+		            at = off + 4096 * rng.randrange(32)
+		            length = 4096 * rng.randrange(1, 32)
+		            data = b"" if kind > 0.9 else os.urandom(length)
+		            f.write((b"w" if data else b"z") + struct.pack("<QQ", at, length) + data)
+		            image[at:at + length] = data or bytes(length)
+		        f.write(b"e")
+		open(out + "/raw", "wb").write(image)
+	END
+}
+
+@test "an image that came in many increments" {
+	mkdir "$T/chain"
+	image_chain "$T/chain"
+	coffer import -q --image volumes/vm "$T"/chain/?.diff
+	serve latest:images/volumes/vm
+	nbdcopy "$URI" - | cmp - "$T/chain/raw"
+	qemu-img compare -f raw -F raw "$URI" "$T/chain/raw"
+	nbdinfo --map --json "$URI" >"$T/map"
+	python3 - "$T/map" "$T/chain/raw" <<-'END'
+		import json, sys
+		image = open(sys.argv[2], "rb").read()
+		at = holes = 0
+		for part in json.load(open(sys.argv[1])):
+		    assert part["offset"] == at
+		    at += part["length"]
+		    if part["type"] == 3:
+		        holes += part["length"]
+		        assert not any(image[part["offset"]:at])
+		assert at == len(image) and holes > len(image) // 8, holes
+	END
+	grep -q '"type": *0' "$T/map"
+}
+
 @test "small and empty files, by another spelling of the command" {
 	echo hello >"$T/src/small"
 	: >"$T/src/none"
