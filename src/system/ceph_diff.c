@@ -202,7 +202,7 @@ within(uint64_t x, uint64_t from, uint64_t to)
 static enum err
 describe(struct walk *w, struct ceph_image *img, uint64_t off, uint64_t len)
 {
-	rbd_image_info_t stat;
+	rbd_image_info_t stat = { .size = 0 };
 	uint64_t stripes = 0;
 	int r = img->lib->rbd_stat(img->rbd, &stat, sizeof(stat));
 
@@ -223,7 +223,7 @@ describe(struct walk *w, struct ceph_image *img, uint64_t off, uint64_t len)
 	return ERR_OK;
 }
 
-enum err
+enum err /* NOLINTNEXTLINE(readability-function-size): eight, as librbd has */
 ceph_diff(struct ceph_image *img, const char *from, uint64_t off, uint64_t len,
 	unsigned flags, ceph_diff_fn *fn, void *arg, struct error *err)
 {

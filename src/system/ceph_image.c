@@ -102,7 +102,7 @@ static enum err
 get_basics(struct ceph_image *img, struct ceph_info *info, struct error *err)
 {
 	const struct ceph_lib *lib = img->lib;
-	rbd_image_info_t stat;
+	rbd_image_info_t stat = { .size = 0 };
 	struct timespec t = { 0 };
 	uint64_t flags = 0;
 	int r;

@@ -38,6 +38,7 @@ NEVER(ceph_snap_protect, struct ceph_image *img, const char *name, bool on)
 NEVER(ceph_watchers, struct ceph_image *img, unsigned *n)
 NEVER(ceph_lock, struct ceph_image *img)
 NEVER(ceph_unlock, struct ceph_image *img)
+/* NOLINTNEXTLINE(readability-function-size): as in ceph_diff.c */
 NEVER(ceph_diff, struct ceph_image *img, const char *from, uint64_t off,
 	uint64_t len, unsigned flags, ceph_diff_fn *fn, void *arg)
 NEVER(ceph_read, struct ceph_op *op, struct ceph_image *img, uint64_t off,
