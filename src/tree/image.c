@@ -7,8 +7,10 @@
  *    left and at least a quarter of the window is data, into a chunk of its
  *    own, so that equal windows of other images are equal chunks.
  *  - Where that makes too many extents, or leaves too much in the old chunks
- *    that is of no use any more (excess_max), the window is completed and
+ *    that is of no use any more (wants_rewrite), the window is completed and
  *    decided on once more, as if all of it were new.
+ *  - Where its pieces lie in too many chunks (wants_gathering), the same is
+ *    done as if all of it were new but what lies in the chunk that has most.
  *
  * What a restore has to fetch for a window is known from its extents alone:
  * what one change stored lies side by side in its chunk, so between the first
@@ -38,7 +40,7 @@ enum {
 	OWN_CHUNK_MIN = IMAGE_WINDOW / 4,
 	/* Windows side by side have their pieces in the same chunks. */
 	OLD_CHUNKS_MAX = 40 << 20,
-	NEIGHBOURS = 64,
+	NEIGHBOURS = 64, /* windows */
 	SPANS = 2 * IMAGE_FRAGMENTS /* a power of two */
 };
 
@@ -59,6 +61,7 @@ struct part {
 struct span {
 	struct id chunk;
 	uint64_t from, to; /* to 0: no chunk yet */
+	uint64_t live; /* of it, pieces */
 };
 
 struct plan {
@@ -67,6 +70,7 @@ struct plan {
 	size_t new_len;
 	uint64_t len; /* of all parts */
 	uint64_t spans_len; /* new_len and the sum of the spans */
+	size_t n_chunks; /* old ones */
 	struct part v[IMAGE_FRAGMENTS];
 	struct span spans[SPANS]; /* by their chunks' names */
 };
@@ -283,14 +287,17 @@ add_span(struct plan *plan, const struct extent *e)
 		if (s->to == 0 || id_eq(&s->chunk, &e->chunk))
 			break;
 	}
-	if (s->to == 0)
-		*s = (struct span){ e->chunk, from, from };
+	if (s->to == 0) {
+		*s = (struct span){ e->chunk, from, from, 0 };
+		plan->n_chunks++;
+	}
 	plan->spans_len -= s->to - s->from;
 	if (from < s->from)
 		s->from = from;
 	if (to > s->to)
 		s->to = to;
 	plan->spans_len += s->to - s->from;
+	s->live += e->len;
 }
 
 static enum err
@@ -320,37 +327,41 @@ make_plan(struct image *img, const uint8_t *bytes, struct error *err)
 {
 	struct plan *plan = &img->plan;
 
-	plan->n = plan->n_old = plan->new_len = 0;
+	plan->n = plan->n_old = plan->n_chunks = plan->new_len = 0;
 	plan->len = plan->spans_len = 0;
 	memset(plan->spans, 0, sizeof(plan->spans));
 	return each_part(img, bytes, plan_part, err);
 }
 
 /*
- * How many percent a restore of the window may have to fetch beyond what it
- * needs.  Where changes are spread evenly all windows come to the same ratio
- * at the same time, so each has a limit of its own, and its neighbours, with
+ * Where changes are spread evenly all windows come to a limit at the same time.
+ * So each has one of its own, between min and max, and its neighbours, with
  * which it shares chunks, the same.
  */
 static uint64_t
-excess_max(const struct image *img)
+own_limit(const struct image *img, uint64_t min, uint64_t max)
 {
 	uint64_t n = img->window / IMAGE_WINDOW / NEIGHBOURS;
-	uint64_t hash = (n + 1) * 0x9e3779b97f4a7c15u >> 32;
+	uint64_t hash = (n + 1) * 0x9e3779b97f4a7c15u >> 48;
 
-	return IMAGE_EXCESS_MIN +
-	       hash % (IMAGE_EXCESS_MAX - IMAGE_EXCESS_MIN + 1);
+	return min + ((max - min) * hash >> 16);
 }
 
 static bool
 wants_rewrite(const struct image *img)
 {
 	const struct plan *plan = &img->plan;
+	uint64_t limit = own_limit(img, IMAGE_EXCESS_MIN, IMAGE_EXCESS_MAX);
 
-	if (plan->n > IMAGE_FRAGMENTS)
-		return true;
-	return plan->n_old > 0 &&
-	       plan->spans_len - plan->len > plan->len * excess_max(img) / 100;
+	return plan->n > IMAGE_FRAGMENTS ||
+	       plan->spans_len - plan->len > plan->len * limit / 100;
+}
+
+static bool
+wants_gathering(const struct image *img)
+{
+	return img->plan.n_chunks >
+	       own_limit(img, IMAGE_CHUNKS_MIN, IMAGE_CHUNKS_MAX);
 }
 
 /* ---- giving it out ---- */
@@ -476,68 +487,6 @@ give_planned(struct image *img, const uint8_t *bytes, struct error *err)
 	return give_parts(img, bytes, err);
 }
 
-/* As if all of the window were new; or, where what is old cannot be read, as
- * it was planned. */
-static enum err
-rewrite(struct image *img, struct error *err)
-{
-	struct image_figures *f = &img->figures;
-	enum err rc = complete(img, err);
-
-	if (rc == ERR_DENIED) {
-		f->windows_in_pieces++;
-		return give_planned(img, img->bytes, err);
-	}
-	if (rc != ERR_OK)
-		return rc;
-	img->changes[0] =
-		(struct change){ { 0, (uint32_t)img->window_len }, true };
-	img->n_changes = 1;
-	rc = make_plan(img, img->bytes, err);
-	if (rc != ERR_OK)
-		return rc;
-	f->windows_rewritten++;
-	f->bytes_rewritten += img->plan.new_len;
-	return give_planned(img, img->bytes, err);
-}
-
-/* Decide on the window's extents.  bytes: where the changed bytes are. */
-static enum err
-close_window(struct image *img, const uint8_t *bytes, struct error *err)
-{
-	enum err rc;
-
-	if (img->n_changes == 0)
-		return ERR_OK;
-	rc = give_until(img, img->window, err);
-	if (rc == ERR_OK)
-		rc = make_plan(img, bytes, err);
-	if (rc != ERR_OK)
-		return rc;
-	img->done = img->window + img->window_len;
-	if (wants_rewrite(img))
-		rc = rewrite(img, err);
-	else
-		rc = give_planned(img, bytes, err);
-	img->n_changes = 0;
-	return rc;
-}
-
-/* Turn to the window of off. */
-static enum err
-turn_to(struct image *img, uint64_t off, struct error *err)
-{
-	uint64_t window = off - off % IMAGE_WINDOW;
-	enum err rc;
-
-	if (img->n_changes > 0 && window == img->window)
-		return ERR_OK;
-	rc = close_window(img, img->bytes, err);
-	img->window = window;
-	img->window_len = (size_t)min(IMAGE_WINDOW, img->size - window);
-	return rc;
-}
-
 static enum err
 add_change(struct image *img, struct run run, bool data, struct error *err)
 {
@@ -562,6 +511,127 @@ add_change(struct image *img, struct run run, bool data, struct error *err)
 	}
 	img->changes[img->n_changes++] = (struct change){ run, data };
 	return ERR_OK;
+}
+
+/* Have all of the window taken for new. */
+static enum err
+change_all(struct image *img, struct error *err)
+{
+	img->n_changes = 0;
+	return add_change(img, (struct run){ 0, (uint32_t)img->window_len },
+		true, err);
+}
+
+static const struct span *
+largest_span(const struct plan *plan)
+{
+	const struct span *best = &plan->spans[0];
+
+	for (size_t i = 1; i < SPANS; i++) {
+		if (plan->spans[i].live > best->live)
+			best = &plan->spans[i];
+	}
+	return best;
+}
+
+/* Have the old parts taken for new, but those of the chunk that most is in.
+ * Holes that were made stay changes, too. */
+static enum err
+change_scattered(struct image *img, struct error *err)
+{
+	const struct plan *plan = &img->plan;
+	const struct span *most = largest_span(plan);
+	struct change *before = img->changes;
+	size_t n = img->n_changes, k = 0;
+	enum err rc = ERR_OK;
+
+	img->changes = NULL;
+	img->n_changes = img->changes_cap = 0;
+	for (size_t i = 0; i < plan->n && rc == ERR_OK; i++) {
+		const struct part *p = &plan->v[i];
+		struct run run;
+
+		if (!p->is_old || id_eq(&p->old.chunk, &most->chunk))
+			continue;
+		run.from = (uint32_t)(p->old.off - img->window);
+		run.to = run.from + (uint32_t)p->old.len;
+		for (; k < n && before[k].run.from < run.from && rc == ERR_OK;
+			k++)
+			rc = add_change(img, before[k].run, before[k].data,
+				err);
+		if (rc == ERR_OK)
+			rc = add_change(img, run, true, err);
+	}
+	for (; k < n && rc == ERR_OK; k++)
+		rc = add_change(img, before[k].run, before[k].data, err);
+	free(before);
+	return rc;
+}
+
+/* As if more of the window were new than is; or, where what is old cannot be
+ * read, as it was planned. */
+static enum err
+rewrite(struct image *img, bool all, struct error *err)
+{
+	struct image_figures *f = &img->figures;
+	uint64_t new_len = img->plan.new_len;
+	enum err rc = complete(img, err);
+
+	if (rc == ERR_DENIED) {
+		f->windows_in_pieces++;
+		return give_planned(img, img->bytes, err);
+	}
+	if (rc == ERR_OK)
+		rc = all ? change_all(img, err) : change_scattered(img, err);
+	if (rc == ERR_OK) {
+		image_old_back(&img->old);
+		rc = make_plan(img, img->bytes, err);
+	}
+	if (rc != ERR_OK)
+		return rc;
+	f->windows_rewritten++;
+	f->bytes_rewritten +=
+		all ? img->plan.new_len : img->plan.new_len - new_len;
+	return give_planned(img, img->bytes, err);
+}
+
+/* Decide on the window's extents.  bytes: where the changed bytes are. */
+static enum err
+close_window(struct image *img, const uint8_t *bytes, struct error *err)
+{
+	enum err rc;
+
+	if (img->n_changes == 0)
+		return ERR_OK;
+	rc = give_until(img, img->window, err);
+	if (rc == ERR_OK)
+		rc = make_plan(img, bytes, err);
+	if (rc != ERR_OK)
+		return rc;
+	img->done = img->window + img->window_len;
+	if (wants_rewrite(img))
+		rc = rewrite(img, true, err);
+	else if (wants_gathering(img))
+		rc = rewrite(img, false, err);
+	else
+		rc = give_planned(img, bytes, err);
+	img->n_changes = 0;
+	return rc;
+}
+
+/* Turn to the window of off. */
+static enum err
+turn_to(struct image *img, uint64_t off, struct error *err)
+{
+	uint64_t window = off - off % IMAGE_WINDOW;
+	enum err rc;
+
+	if (img->n_changes > 0 && window == img->window)
+		return ERR_OK;
+	rc = close_window(img, img->bytes, err);
+	img->window = window;
+	img->window_len = (size_t)min(IMAGE_WINDOW, img->size - window);
+	return rc;
 }
 
 static enum err

@@ -47,11 +47,14 @@ struct world {
 	struct prng p;
 	struct id root;
 	bool has_root;
+	bool everything;
+	uint64_t fixed_size; /* 0: it changes */
 	uint64_t size;
 	uint8_t *want; /* MOST; zeroes from size on */
 	uint8_t *have, *data;
 	bool touched[WINDOWS];
 	uint64_t changed; /* bytes given to image_replace */
+	uint64_t bytes_rewritten; /* in all generations */
 	unsigned rewrites, shared, in_pieces, refusals;
 };
 
@@ -218,12 +221,39 @@ fetched_no_other(const struct world *w, const struct extent *old, size_t n)
 	}
 }
 
+/* Of no window that was touched do pieces lie in too many chunks. */
+static void
+chunks_are_bounded(const struct world *w, const struct extent *v, size_t n)
+{
+	struct id seen[IMAGE_CHUNKS_MAX + 1];
+	uint64_t window = UINT64_MAX;
+	size_t n_seen = 0;
+
+	for (size_t k = 0; k < n && w->rest != FROM_NOWHERE; k++) {
+		uint64_t i = v[k].off / IMAGE_WINDOW;
+		size_t j = 0;
+
+		if (!w->touched[i])
+			continue;
+		if (i != window)
+			n_seen = 0;
+		window = i;
+		while (j < n_seen && !id_eq(&seen[j], &v[k].chunk))
+			j++;
+		if (j < n_seen)
+			continue;
+		assert_true(n_seen < ARRAY_LEN(seen));
+		seen[n_seen++] = v[k].chunk;
+	}
+}
+
 /* In as many pieces as they may, and none that continues another. */
 static void
 fragments_are_bounded(struct world *w, const struct extent *v, size_t n)
 {
 	unsigned in_window[WINDOWS] = { 0 };
 
+	chunks_are_bounded(w, v, n);
 	for (size_t k = 0; k < n; k++) {
 		uint64_t to = (v[k].off + v[k].len - 1) / IMAGE_WINDOW;
 
@@ -272,8 +302,11 @@ reads_as_wanted(struct world *w)
 	content_close(v);
 }
 
+/* What changes in one generation. */
+typedef void change_fn(struct world *w, struct image *img);
+
 static void
-generation(struct world *w)
+generation(struct world *w, change_fn *change)
 {
 	struct image_conf conf = { .old_root = w->has_root ? &w->root : NULL,
 		.old_size = w->size,
@@ -287,6 +320,8 @@ generation(struct world *w)
 	if (!w->has_root || prng_below(&w->p, 8) == 0)
 		conf.size = prng_below(&w->p, MOST + 1) &
 			    ~(prng_below(&w->p, 2) * (BLOCK - 1));
+	if (w->fixed_size > 0)
+		conf.size = w->fixed_size;
 	if (conf.size < w->size)
 		memset(w->want + conf.size, 0, w->size - conf.size);
 	w->size = conf.size;
@@ -298,7 +333,7 @@ generation(struct world *w)
 		conf.origin = &w->origin.base;
 	w->spy.deny_data = w->rest != FROM_CHUNKS;
 	assert_int_equal(image_open(&img, &w->spy.io, &conf, &err), ERR_OK);
-	change_some(w, img);
+	change(w, img);
 	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
 	image_free(img);
 	w->spy.deny_data = false;
@@ -314,6 +349,7 @@ generation(struct world *w)
 	fragments_are_bounded(w, new, n_new);
 	reads_as_wanted(w);
 	w->rewrites += f.windows_rewritten > 0;
+	w->bytes_rewritten += f.bytes_rewritten;
 	w->shared += f.bytes_stored > f.bytes_rewritten;
 	w->refusals += f.windows_in_pieces > 0;
 	free(old);
@@ -346,7 +382,7 @@ random_generations(uint64_t seed)
 	}
 	for (uint64_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < WORLDS; k++)
-			generation(&w[k]);
+			generation(&w[k], change_some);
 		assert_true(id_eq(&w[PLAIN].root, &w[THREADS].root));
 		assert_true(id_eq(&w[PLAIN].root, &w[ORIGIN].root));
 	}
@@ -375,6 +411,54 @@ against_bytes(void **state)
 		return;
 	assert_true(met.rewrites > 10 && met.shared > 100);
 	assert_true(met.in_pieces > 5 && met.refusals > 10);
+}
+
+/* A block in each window; the first time, everything. */
+static void
+change_blocks(struct world *w, struct image *img)
+{
+	size_t len = BLOCK;
+
+	for (uint64_t off = 0; off < w->size; off += IMAGE_WINDOW) {
+		uint64_t at = off;
+
+		if (w->everything)
+			len = IMAGE_WINDOW;
+		else
+			at += prng_below(&w->p, IMAGE_WINDOW / BLOCK) * BLOCK;
+		if (len > w->size - off)
+			len = w->size - off;
+		if (at > w->size - len)
+			at = w->size - len;
+		prng_fill(&w->p, w->want + at, len);
+		w->changed += len;
+		assert_int_equal(image_replace(img, at, w->want + at, len,
+					 &err),
+			ERR_OK);
+		touch(w, at, len);
+	}
+}
+
+/* After many small changes a window is gathered from few chunks again, for
+ * less than the window. */
+static void
+few_chunks_stay_few(void **state)
+{
+	enum { TIMES = 3 * IMAGE_CHUNKS_MAX };
+	struct world *w = malloc(sizeof(*w));
+
+	assert_non_null(w);
+	world_init(w, 5, false);
+	w->fixed_size = 5 << 20;
+	w->everything = true;
+	for (int i = 0; i <= TIMES; i++) {
+		generation(w, change_blocks);
+		w->everything = false;
+	}
+	/* Windows stored anew would be 19 MiB. */
+	assert_in_range(w->bytes_rewritten, 1 << 20, 8 << 20);
+	world_fini(w);
+	free(w);
 }
 
 /* A large image of which each window is the same chunk, or none. */
@@ -693,7 +777,7 @@ any_use_may_fail(void **state)
 	assert_non_null(w);
 	world_init(w, 99, true);
 	do {
-		generation(w);
+		generation(w, change_some);
 	} while (w->rewrites < 2 || w->size < MOST / 2);
 	prng_fill(&w->p, w->data, MOST);
 	edit_once(w, 0);
@@ -739,6 +823,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(order_is_demanded),
 		cmocka_unit_test(against_bytes),
+		cmocka_unit_test(few_chunks_stay_few),
 		cmocka_unit_test(scattered_into_data),
 		cmocka_unit_test(scattered_into_a_hole),
 		cmocka_unit_test(one_change_costs_its_path),
