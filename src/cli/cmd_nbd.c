@@ -38,6 +38,7 @@ struct serving {
 	char snapshot[UID_HEX + 1];
 	uint64_t size;
 	unsigned threads;
+	uint32_t cache_size;
 	bool cow, background;
 	char plugin[4096], cache[CACHE_ROOT_MAX];
 	struct nbd_socket socket;
@@ -92,12 +93,15 @@ take_flags(struct serving *s, struct error *err)
 	enum err rc;
 
 	s->threads = THREADS;
+	s->cache_size = IMAGE_VIEW_CACHE;
 	s->cow = flag_on(c, "cow");
 	s->background = flag_on(c, "background");
 	if (s->background && s->command != NULL)
 		return err_set(err, ERR_USAGE,
 			"--background and --run: one of them");
 	rc = number_flag(c, "threads", THREADS_MAX, &s->threads, err);
+	if (rc == ERR_OK)
+		rc = number_size(c, "cache", 1, &s->cache_size, err);
 	if (rc == ERR_OK)
 		rc = access_cache_root(s->cache, c, err);
 	if (rc == ERR_OK)
@@ -231,6 +235,7 @@ start(struct serving *s, struct error *err)
 		.key_hint = flag_text(s->c, "key-hint"),
 		.pass = &s->pass,
 		.threads = s->threads,
+		.cache_size = s->cache_size,
 		.cow = s->cow,
 		.syslog = s->background,
 		.verbose = s->c->verbose > 1,
@@ -372,6 +377,8 @@ static const struct flag nbd_flags[] = {
 	{ "background", 'b', FLAG_BOOL, NULL,
 		"return when clients can connect" },
 	{ "threads", 0, FLAG_TEXT, "N", "requests at once (default: 8)" },
+	{ "cache", 0, FLAG_TEXT, "SIZE",
+		"memory for what was read (default: 96M)" },
 	FILTER_FLAGS,
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };

@@ -25,6 +25,7 @@
 #include <nbdkit-plugin.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,12 +38,13 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-enum { PREFERRED = 64 << 10, LARGEST = 32 << 20, NAME_ROOM = 256 };
+enum { ARENAS = 2, PREFERRED = 64 << 10, LARGEST = 32 << 20, NAME_ROOM = 256 };
 
 /* nbdkit has one plugin in one process, and nowhere else to keep this. */
 static struct {
 	char *repository, *snapshot, *path, *cache_dir, *key_hint;
 	unsigned readers;
+	int64_t cache_size;
 	int control_fd;
 	struct buf pass;
 	struct store *store;
@@ -85,6 +87,13 @@ take_password(const char *value)
 }
 
 static int
+take_size(const char *value)
+{
+	self.cache_size = nbdkit_parse_size(value);
+	return self.cache_size < 0 ? -1 : 0;
+}
+
+static int
 nbd_config(const char *key, const char *value)
 {
 	static const struct {
@@ -107,6 +116,8 @@ nbd_config(const char *key, const char *value)
 		return nbdkit_parse_int(key, value, &self.control_fd);
 	if (strcmp(key, "readers") == 0)
 		return nbdkit_parse_unsigned(key, value, &self.readers);
+	if (strcmp(key, "cache-size") == 0)
+		return take_size(value);
 	nbdkit_error("unknown parameter \"%s\"", key);
 	return -1;
 }
@@ -128,14 +139,24 @@ nbd_config_complete(void)
 	"password-fd=N      read the passphrase here (required)\n" \
 	"cache-dir=DIR      where the local index is\n"            \
 	"key-hint=KEY       try this key first\n"                  \
+	"cache-size=SIZE    memory for chunks that were read\n"    \
 	"readers=N          requests that are served at once"
 
 /* ---- life ---- */
 
+/* Chunks are allocated by one thread and freed by another; with an arena for
+ * each thread, a third of the memory would lie there unused. */
+static void
+nbd_load(void)
+{
+	(void)mallopt(M_ARENA_MAX, ARENAS);
+}
+
 static enum err
 open_view(struct error *err)
 {
-	const struct image_view_conf conf = { .readers = self.readers };
+	const struct image_view_conf conf = { .readers = self.readers,
+		.cache_max = (size_t)self.cache_size };
 	const struct snapshot_filter all = { 0 };
 	struct buf key = BUF_INIT(KEY_MAX);
 	struct snapshot snap;
@@ -360,6 +381,7 @@ static struct nbdkit_plugin plugin = {
 	.longname = "coffer backups",
 	.version = COFFER_VERSION,
 	.description = "An image or file of a coffer snapshot, read only",
+	.load = nbd_load,
 	.config = nbd_config,
 	.config_complete = nbd_config_complete,
 	.config_help = CONFIG_HELP,

@@ -293,6 +293,8 @@ add_args(struct launch *l, const struct nbd_conf *c, struct error *err)
 	if (rc == ERR_OK)
 		rc = add_arg(l, err, "readers=%u", c->threads);
 	if (rc == ERR_OK)
+		rc = add_arg(l, err, "cache-size=%u", c->cache_size);
+	if (rc == ERR_OK)
 		rc = add_arg(l, err, "password-fd=%d", FD_PASSWORD);
 	if (rc == ERR_OK)
 		rc = add_arg(l, err, "control-fd=%d", FD_CONTROL);

@@ -31,6 +31,7 @@ struct nbd_conf {
 	const char *cache_dir, *key_hint; /* or NULL */
 	const struct buf *pass;
 	unsigned threads;
+	uint32_t cache_size; /* of chunks that were read, in bytes */
 	bool cow; /* writes go to a layer that is thrown away */
 	bool syslog; /* messages go there; else to standard error */
 	bool verbose;

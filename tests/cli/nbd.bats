@@ -102,7 +102,7 @@ nothing_left() {
 }
 
 @test "several connections at once" {
-	serve "$IMG" --threads 4
+	serve "$IMG" --threads 4 --cache 2M
 	nbdinfo --can multi-conn "$URI"
 	nbdinfo --can cache "$URI"
 	nbdcopy --connections=4 --requests=16 --request-size=65536 "$URI" "$T/out" &
