@@ -13,7 +13,7 @@ find_entry(struct imaging *g, const struct id *root, struct bytes key,
 	struct entry *e, struct buf *val, bool *found, struct error *err)
 {
 	struct cursor *c = NULL;
-	struct item item;
+	struct item item = { 0 };
 	enum err rc;
 
 	*found = false;

@@ -33,8 +33,9 @@ enum {
 	REFCOUNT_ORDER = 4,
 	HEADER_LEN = 104,
 	SECTOR = 512,
-	/* Clusters that are looked up at once. */
-	BATCH = 32
+	/* Clusters that are looked up at once, and their bytes. */
+	BATCH = 32,
+	BATCH_BYTES = BATCH * CLUSTER
 };
 
 #define COPIED    (UINT64_C(1) << 63)
@@ -327,9 +328,8 @@ qcow2_each_data(struct qcow2 *q, qcow2_range_fn *fn, void *arg,
 			off = (off / L2_COVERS + 1) * L2_COVERS;
 			continue;
 		}
-		rc = find(q, off,
-			left < BATCH * CLUSTER ? left : BATCH * CLUSTER, false,
-			parts, &n, err);
+		rc = find(q, off, left < BATCH_BYTES ? left : BATCH_BYTES,
+			false, parts, &n, err);
 		for (size_t i = 0; i < n && rc == ERR_OK; i++) {
 			if (parts[i].at != 0)
 				rc = fn(arg, off, parts[i].len, err);

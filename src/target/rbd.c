@@ -147,23 +147,19 @@ set_done(struct rbd_target *r, uint64_t done, struct error *err)
 }
 
 static enum err
-set_mark(struct rbd_target *r, struct error *err)
-{
-	enum err rc = set_done(r, 0, err);
-
-	return rc == ERR_OK ? ceph_meta_set(r->img, META_MARK, r->mark, err)
-			    : rc;
-}
-
-static enum err
-make_mark(struct rbd_target *r, const char *kind, const char *key,
+set_mark(struct rbd_target *r, const char *kind, const char *key,
 	struct error *err)
 {
-	free(r->mark);
-	if (asprintf(&r->mark, "%s%s", kind, key) >= 0)
-		return ERR_OK;
-	r->mark = NULL;
-	return err_set(err, ERR_NOMEM, "out of memory");
+	char *mark = NULL;
+	enum err rc = set_done(r, 0, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (asprintf(&mark, "%s%s", kind, key) < 0)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	rc = ceph_meta_set(r->img, META_MARK, mark, err);
+	free(mark);
+	return rc;
 }
 
 static uint64_t
@@ -179,6 +175,14 @@ parse_done(const char *text, uint64_t size)
 	return errno == 0 && *end == '\0' && done <= size ? done : 0;
 }
 
+static bool
+is_mark(const char *mark, const char *kind, const char *key)
+{
+	size_t len = strlen(kind);
+
+	return strncmp(mark, kind, len) == 0 && strcmp(mark + len, key) == 0;
+}
+
 /* *ours: an earlier restore of the same was not finished. */
 static enum err
 read_mark(struct rbd_target *r, const char *key, bool *ours, struct error *err)
@@ -188,16 +192,13 @@ read_mark(struct rbd_target *r, const char *key, bool *ours, struct error *err)
 
 	*ours = false;
 	if (rc == ERR_OK && mark != NULL) {
-		r->is_new = strncmp(mark, MARK_NEW, strlen(MARK_NEW)) == 0;
-		rc = make_mark(r, r->is_new ? MARK_NEW : MARK_OVER, key, err);
-		*ours = rc == ERR_OK && strcmp(mark, r->mark) == 0;
+		r->is_new = is_mark(mark, MARK_NEW, key);
+		*ours = r->is_new || is_mark(mark, MARK_OVER, key);
 	}
 	if (rc == ERR_OK && *ours)
 		rc = get_meta(r, META_DONE, &done, err);
 	if (rc == ERR_OK && *ours)
 		r->base.resume = parse_done(done, r->size);
-	if (!*ours)
-		r->is_new = false;
 	free(mark);
 	free(done);
 	return rc;
@@ -284,11 +285,8 @@ take_there(struct rbd_target *r, const struct target_conf *conf,
 	if (rc != ERR_OK || conf->dry_run)
 		return rc;
 	rc = lock_image(r, conf, err);
-	if (rc == ERR_OK && !ours) {
-		rc = make_mark(r, MARK_OVER, image->key, err);
-		if (rc == ERR_OK)
-			rc = set_mark(r, err);
-	}
+	if (rc == ERR_OK && !ours)
+		rc = set_mark(r, MARK_OVER, image->key, err);
 	return rc == ERR_OK ? set_size(r, conf->dry_run, err) : rc;
 }
 
@@ -311,13 +309,11 @@ make_new(struct rbd_target *r, const struct target_conf *conf,
 	r->is_new = true;
 	if (conf->dry_run)
 		return ERR_OK;
-	rc = make_mark(r, MARK_NEW, image->key, err);
-	if (rc == ERR_OK)
-		rc = rbd_target_make(r, &conf->settings, err);
+	rc = rbd_target_make(r, &conf->settings, err);
 	if (rc == ERR_OK)
 		rc = open_image(r, false, err);
 	if (rc == ERR_OK)
-		rc = set_mark(r, err);
+		rc = set_mark(r, MARK_NEW, image->key, err);
 	if (rc == ERR_OK)
 		rc = lock_image(r, conf, err);
 	if (rc == ERR_OK)
@@ -340,7 +336,6 @@ rbd_target_close(struct target *t)
 	free(r->pool_name);
 	free(r->ns);
 	free(r->name);
-	free(r->mark);
 	free(r);
 }
 

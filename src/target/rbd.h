@@ -67,7 +67,6 @@ struct rbd_target {
 	struct rbd_record record;
 	bool has_record;
 	char *pool_name, *ns, *name;
-	char *mark; /* value of coffer.restore */
 	uint64_t size;
 	bool is_new; /* made by this restore, or one that it goes on with */
 };

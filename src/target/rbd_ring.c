@@ -2,6 +2,9 @@
 /*
  * ring: a bounded number of writes on their way, each with a copy of its bytes.
  *
+ * Whoever lets go of a slot wakes all who wait: after a failure each of them
+ * has to hear of it.
+ *
  * Who needs a slot takes a free one, or waits for the oldest: it holds that
  * slot meanwhile, outside of the lock, and has it when the write is done.
  */
@@ -37,7 +40,7 @@ reap(struct rbd_ring *ring, struct rbd_slot *slot)
 	if (rc != ERR_OK && ring->why.code == ERR_OK)
 		ring->why = err;
 	slot->state = SLOT_FREE;
-	(void)pthread_cond_signal(&ring->freed);
+	(void)pthread_cond_broadcast(&ring->freed);
 }
 
 /* With the lock held: a free slot, or the oldest that is busy and that nobody
@@ -84,16 +87,14 @@ rbd_ring_fini(struct rbd_ring *ring)
 	*ring = (struct rbd_ring){ 0 };
 }
 
-/* A slot that is ours alone. */
-static enum err
-hold_slot(struct rbd_ring *ring, struct rbd_slot **out, struct error *err)
+/* A slot that is ours alone; NULL where an earlier write has failed. */
+static struct rbd_slot *
+hold_slot(struct rbd_ring *ring, struct error *err)
 {
 	struct rbd_slot *slot = NULL;
 
 	(void)pthread_mutex_lock(&ring->lock);
-	for (;;) {
-		if (ring->why.code != ERR_OK)
-			break;
+	while (ring->why.code == ERR_OK) {
 		slot = best_slot(ring);
 		if (slot != NULL && slot->state == SLOT_FREE)
 			break;
@@ -101,17 +102,16 @@ hold_slot(struct rbd_ring *ring, struct rbd_slot **out, struct error *err)
 			reap(ring, slot);
 		else
 			(void)pthread_cond_wait(&ring->freed, &ring->lock);
+		slot = NULL;
 	}
-	if (ring->why.code != ERR_OK) {
+	if (slot == NULL) {
 		*err = ring->why;
-		(void)pthread_mutex_unlock(&ring->lock);
-		return err->code;
+	} else {
+		slot->state = SLOT_HELD;
+		slot->serial = ++ring->serial;
 	}
-	slot->state = SLOT_HELD;
-	slot->serial = ++ring->serial;
 	(void)pthread_mutex_unlock(&ring->lock);
-	*out = slot;
-	return ERR_OK;
+	return slot;
 }
 
 static enum err
@@ -136,15 +136,15 @@ enum err
 rbd_ring_write(struct rbd_ring *ring, uint64_t off, const void *data,
 	uint64_t len, struct error *err)
 {
-	struct rbd_slot *slot = NULL;
-	enum err rc = hold_slot(ring, &slot, err);
+	struct rbd_slot *slot = hold_slot(ring, err);
+	enum err rc;
 
-	if (rc != ERR_OK)
-		return rc;
+	if (slot == NULL)
+		return err->code;
 	rc = begin(ring, slot, off, data, len, err);
 	(void)pthread_mutex_lock(&ring->lock);
 	slot->state = rc == ERR_OK ? SLOT_BUSY : SLOT_FREE;
-	(void)pthread_cond_signal(&ring->freed);
+	(void)pthread_cond_broadcast(&ring->freed);
 	(void)pthread_mutex_unlock(&ring->lock);
 	return rc;
 }
