@@ -44,7 +44,7 @@ enum err
 access_store(struct store **out, const struct cli *c, bool create,
 	struct error *err)
 {
-	const char *url;
+	const char *url = NULL;
 	enum err rc = access_url(&url, c, err);
 
 	return rc == ERR_OK ? unlock_store(out, url, create, err) : rc;

@@ -151,7 +151,7 @@ look_into(struct serving *s, struct repo *r, struct error *err)
 static enum err
 check(struct serving *s, struct error *err)
 {
-	const char *url;
+	const char *url = NULL;
 	struct access a;
 	enum err rc;
 

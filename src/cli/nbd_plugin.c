@@ -401,4 +401,6 @@ static struct nbdkit_plugin plugin = {
 	.cache = nbd_cache,
 };
 
+/* The macro defines it, and declares it nowhere. */
+struct nbdkit_plugin *plugin_init(void);
 NBDKIT_REGISTER_PLUGIN(plugin)

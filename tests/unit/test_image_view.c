@@ -475,6 +475,7 @@ eight_threads_read_the_same(void **state)
 		w.delay_us = 20;
 		assert_int_equal(crowd_run(&w, 1000 * i), 0);
 		assert_true(image_view_count(w.v).bytes <= CACHE);
+		assert_true(w.ways <= readers[i] + 2);
 		world_fini(&w);
 	}
 }
