@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lab/ceph_rig.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,31 @@ rig_run(struct rig *w, const char *program, ...)
 		fail_msg("%s failed", program);
 }
 
+/* A child that ends the cluster when this program is no more, however that
+ * came: the end of the pipe tells it. */
+static void
+guard(struct rig *w)
+{
+	int fds[2], null;
+	char c;
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	if (fork() != 0) {
+		(void)close(fds[0]);
+		return;
+	}
+	(void)close(fds[1]);
+	(void)setsid();
+	null = open("/dev/null", O_RDWR);
+	for (int fd = 0; fd < 3; fd++)
+		(void)dup2(null, fd);
+	while (read(fds[0], &c, 1) > 0)
+		;
+	if (access(w->dir, F_OK) == 0)
+		rig_stop(w);
+	_exit(0);
+}
+
 void
 rig_start(struct rig *w, const char *port, ...)
 {
@@ -88,6 +114,7 @@ rig_start(struct rig *w, const char *port, ...)
 	(void)snprintf(w->dir, sizeof(w->dir), "/tmp/coffer-lab-XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	(void)snprintf(w->conf, sizeof(w->conf), "%s/ceph.conf", w->dir);
+	guard(w);
 	va_start(words, port);
 	do {
 		assert_true(n < WORDS_MAX);
