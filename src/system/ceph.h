@@ -24,6 +24,11 @@
  *
  * Nothing is written to standard error, to Ceph's log or beside its sockets.
  *
+ * A connection costs some 24 MiB of memory (5 of it not shared), an open image
+ * 2 more, and reading 1 GiB with 16 operations of 1 MiB at a time 45 beside
+ * their buffers; a program that does not connect pays nothing, neither memory
+ * nor time.
+ *
  * Source: librbd.h and librados.h of Ceph 16.2.
  */
 #ifndef SYSTEM_CEPH_H
