@@ -30,6 +30,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/time.h"
 #include "model/entry.h"
 #include "model/options.h"
 #include "model/origin.h"
@@ -156,6 +157,41 @@ struct sink {
 	const struct sink_ops *ops;
 };
 
+/* ---- following ---- */
+
+enum follow_health {
+	FOLLOW_CONNECTING, /* nothing is known yet, or it is away */
+	FOLLOW_WAITING, /* it is there and has nothing to start from */
+	FOLLOW_HOLE, /* something is missing; it is being fetched */
+	FOLLOW_PROTECTED, /* all up to last is safe on this machine's disk */
+	FOLLOW_OTHER, /* another system than before answers */
+	FOLLOW_WENT_BACK /* the same system, earlier than it was */
+};
+
+struct follow_state {
+	enum follow_health health;
+	char name[256]; /* of the source, as describe has it */
+	char why[256]; /* one sentence, where it is not protected */
+	uint64_t first, last; /* numbers of the changes that are safe */
+	uint64_t sealed; /* up to here they are in the repository, too */
+	struct when changed; /* when last was made, by the source's clock */
+	struct when heard; /* when the source was heard of last */
+	struct when saved; /* when all up to last was safe */
+	uint64_t bytes_waiting; /* to be sealed */
+};
+
+/* What a driver that follows tells, and asks for.  All calls come from the
+ * thread that called follow. */
+struct follow {
+	void *arg;
+	unsigned seal_sec; /* a restore point at least so often, */
+	uint64_t seal_bytes; /* and after so many bytes */
+	/* Make a restore point now: this comes back by capture. */
+	enum err (*seal)(void *arg, struct error *err);
+	/* The state has changed, or a second is over. */
+	void (*tell)(void *arg, const struct follow_state *state);
+};
+
 /* ---- the driver ---- */
 
 struct source_caps {
@@ -189,8 +225,13 @@ struct source_ops {
 		struct error *err);
 	enum err (*thaw)(struct source *src, bool committed, struct error *err);
 
-	/* Optional, with caps.follow: yield changes until *stop is set. */
-	enum err (*follow)(struct source *src, struct sink *sink,
+	/*
+	 * Optional, with caps.follow: take changes to safety as they happen,
+	 * until *stop is set, and have them sealed by f->seal, which comes to
+	 * capture.  A source that is away is waited for, for ever; what ends
+	 * it is what cannot get better by itself.
+	 */
+	enum err (*follow)(struct source *src, const struct follow *f,
 		const _Atomic bool *stop, struct error *err);
 };
 
