@@ -149,6 +149,7 @@ nbd_config_complete(void)
 static void
 nbd_load(void)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet */
 	(void)mallopt(M_ARENA_MAX, ARENAS);
 }
 
