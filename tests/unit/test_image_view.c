@@ -610,6 +610,37 @@ ahead_is_bounded(void **state)
 	world_fini(&w);
 }
 
+/* A content that a hostile tree tells: more of a chunk than there is. */
+static void
+make_too_long(struct world *w)
+{
+	struct slice s = { .len = w->lens[0] + 1, .chunk = w->ids[0] };
+	struct error err = ERROR_INIT;
+
+	must(slices_add(&w->e.content.slices, &s, &err), &err);
+	w->e.type = ENTRY_FILE;
+	w->e.content.kind = CONTENT_SLICES;
+	w->size = w->lens[0] + 1;
+	memcpy(w->want, w->chunks[0], w->lens[0]);
+}
+
+static void
+no_more_of_a_chunk_than_there_is(void **state)
+{
+	const struct image_view_conf conf = { 0 };
+	struct error err = ERROR_INIT;
+	struct world w;
+	uint8_t room[2];
+
+	world_init(&w, 750, make_too_long, &conf);
+	read_is_right(&w, w.size - 3, 2, room);
+	must_fail(image_view_read(w.v, w.size - 2, room, 2, &err), ERR_CORRUPT,
+		&err, "more of a chunk");
+	must_fail(image_view_read(w.v, w.size - 1, room, 1, &err), ERR_CORRUPT,
+		&err, "more of a chunk");
+	world_fini(&w);
+}
+
 struct map {
 	struct world *w;
 	uint64_t at;
@@ -738,6 +769,7 @@ main(void)
 		cmocka_unit_test(sequential_reads_are_fetched_ahead),
 		cmocka_unit_test(random_reads_fetch_nothing_else),
 		cmocka_unit_test(ahead_is_bounded),
+		cmocka_unit_test(no_more_of_a_chunk_than_there_is),
 		cmocka_unit_test(extents_are_those_of_the_content),
 		cmocka_unit_test(entries_are_found_by_key),
 	};
