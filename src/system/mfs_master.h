@@ -14,7 +14,8 @@
  * Bytes from the master are hostile: packets of up to MFS_PACKET_MAX are taken,
  * unknown ones and those of a wrong size end the connection with ERR_CORRUPT.
  * Silence beyond the timeout is ERR_AGAIN, so are a refused or a broken
- * connection.
+ * connection; a host name that does not exist is ERR_NOTFOUND.  After any of
+ * these all calls fail likewise: close, and connect again.
  *
  * Source: the protocol as spoken by mfsmaster 2.0.91, 3.0.117 and 4.59.2; we
  * present ourselves as 3.0.117, with which all of them behave alike.
@@ -44,16 +45,22 @@ enum mfs_file { /* their numbers on the wire */
 
 struct mfs_master;
 
-/* Any result but ERR_OK ends the step with it. */
+/*
+ * Any result but ERR_OK ends the step with it; the event counts as told, and
+ * the next step goes on behind it.  NULL: not of interest.  An event may call
+ * mfs_register and, where no download is under way, mfs_fetch.
+ */
 struct mfs_events {
 	void *arg;
-	/* A change: text without its NUL, borrowed. */
+	/* A change: text without its NUL, borrowed, at most 199,999 bytes of
+	 * anything; ids as the master numbers them. */
 	enum err (*change)(void *arg, uint64_t id, const char *text, size_t len,
 		struct error *err);
 	/* The hour is over. */
 	enum err (*rotate)(void *arg, struct error *err);
-	/* Of the download under way.  exists false: the master has none; a
-	 * log that does not exist yet has size 0. */
+	/* Of the download under way.  exists false: the master has none, and
+	 * the download is over without data or end; a log that does not exist
+	 * yet has size 0. */
 	enum err (*begin)(void *arg, enum mfs_file file, bool exists,
 		uint64_t size, struct error *err);
 	enum err (*data)(void *arg, enum mfs_file file, uint64_t off,
@@ -68,6 +75,7 @@ struct mfs_connect_conf {
 	struct mfs_events events;
 };
 
+/* Waits for the resolver, and for each address at most three seconds. */
 enum err mfs_connect(struct mfs_master **out,
 	const struct mfs_connect_conf *conf, struct error *err) MUST_CHECK;
 void mfs_close(struct mfs_master *m);
@@ -89,7 +97,12 @@ bool mfs_is_fetching(const struct mfs_master *m);
 enum err mfs_register(struct mfs_master *m, uint64_t since,
 	struct error *err) MUST_CHECK;
 
-/* Wait for at most wait_ms, then take all that has come. */
+/*
+ * Wait for at most wait_ms (less than 0: until something is due), then take
+ * all that has come, or about a megabyte of it: then the next step does not
+ * wait.  It may end sooner, without any event, as where a signal came.  To be
+ * called again within a third of the timeout, or the master hangs up.
+ */
 enum err mfs_step(struct mfs_master *m, int wait_ms,
 	struct error *err) MUST_CHECK;
 
