@@ -35,7 +35,7 @@ void ranges_fini(struct ranges *r);
 enum err ranges_add(struct ranges *r, uint64_t off, uint64_t len,
 	struct error *err) MUST_CHECK;
 
-/* All of both; out was zeroed. */
+/* All of both; out was zeroed, but for its gap. */
 enum err ranges_union(struct ranges *out, const struct ranges *a,
 	const struct ranges *b, struct error *err) MUST_CHECK;
 

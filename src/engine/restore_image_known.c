@@ -11,8 +11,13 @@
 #include "engine/select.h"
 #include "tree/image_diff.h"
 
-/* Restore points that are asked about. */
-enum { CANDIDATES = 64 };
+enum {
+	/* Restore points that are asked about. */
+	CANDIDATES = 64,
+	/* What lies closer together is read at once: a round trip takes longer
+	 * than so many bytes more. */
+	LOOK_GAP = 128 << 10
+};
 
 static enum err
 add_range(void *arg, uint64_t off, uint64_t len, struct error *err)
@@ -36,6 +41,7 @@ look_between(struct imaging *g, const struct id *extents, uint64_t size,
 	enum err rc = image_diff(&g->io.io, &old, &new, false, add_diff,
 		&differ, err);
 
+	g->look.gap = LOOK_GAP;
 	if (rc == ERR_OK)
 		rc = ranges_union(&g->look, &differ, changed, err);
 	g->has_look = rc == ERR_OK;
