@@ -131,6 +131,15 @@ ceph_each_meta(struct ceph_image *img, ceph_meta_fn *fn, void *arg,
 	return e;
 }
 
+static enum err
+fail(struct ceph_image *img, const char *key, int r, struct error *err)
+{
+	char text[CEPH_LABEL_MAX] = "";
+
+	ceph_label_add(text, key);
+	return ceph_fail(err, r, "%s: metadata \"%s\"", img->label, text);
+}
+
 enum err
 ceph_meta_get(struct ceph_image *img, const char *key, char **value,
 	struct error *err)
@@ -148,7 +157,7 @@ ceph_meta_get(struct ceph_image *img, const char *key, char **value,
 		r = img->lib->rbd_metadata_get(img->rbd, key, t.data, &len);
 	}
 	if (r < 0) {
-		e = ceph_fail(err, r, "%s: its metadata", img->label);
+		e = fail(img, key, r, err);
 		goto out;
 	}
 	t.data[t.room] = '\0';
@@ -165,8 +174,7 @@ ceph_meta_set(struct ceph_image *img, const char *key, const char *value,
 {
 	int r = img->lib->rbd_metadata_set(img->rbd, key, value);
 
-	return r < 0 ? ceph_fail(err, r, "%s: cannot set metadata", img->label)
-		     : ERR_OK;
+	return r < 0 ? fail(img, key, r, err) : ERR_OK;
 }
 
 enum err
@@ -174,7 +182,5 @@ ceph_meta_remove(struct ceph_image *img, const char *key, struct error *err)
 {
 	int r = img->lib->rbd_metadata_remove(img->rbd, key);
 
-	return r < 0 ? ceph_fail(err, r, "%s: cannot remove metadata",
-			       img->label)
-		     : ERR_OK;
+	return r < 0 ? fail(img, key, r, err) : ERR_OK;
 }

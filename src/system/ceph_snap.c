@@ -147,6 +147,9 @@ ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
 	int r = img->lib->rbd_snap_create2(img->rbd, name, flags,
 		ceph_no_progress, NULL);
 
+	/* The watchers' answer, which did not come, is a broken one to it. */
+	if (quiesce && r == -EBADMSG)
+		r = -ETIMEDOUT;
 	if (r == 0)
 		r = confirm(img, name, true);
 	return r < 0 ? fail(img, name, r, "make the snapshot", err) : ERR_OK;

@@ -38,3 +38,18 @@ setup_file() { ceph_cluster_start c1 7400; }
 	fails_with 1 "none" backup -o "conf=$(ceph_conf c1)" rbd:volumes/none
 	fails_with 1 "cannot read" backup -o conf="$T/none" rbd:volumes/a
 }
+
+@test "a machine without librbd, or with one that is too old" {
+	local o
+	o=conf=$(ceph_conf c1)
+	new_repo
+	mkdir "$T/lib" "$T/tree"
+	: >"$T/lib/librbd.so.1"
+	export LD_LIBRARY_PATH=$T/lib
+	fails_with 1 "Ceph needs librbd.so.1 on this machine" \
+		backup -o "$o" rbd:volumes/a
+	coffer backup -q "$T/tree"
+	echo 'int nothing;' | cc -shared -o "$T/lib/librbd.so.1" -x c -
+	fails_with 1 "librbd.so.1 is older than Ceph 16: it has no rbd_" \
+		backup -o "$o" rbd:volumes/a
+}

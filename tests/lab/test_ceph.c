@@ -290,7 +290,7 @@ test_meta(void **state)
 	}
 	must(ceph_meta_remove(img, "k0", &err), &err);
 	must_fail(ceph_meta_get(img, "k0", &value, &err), ERR_NOTFOUND, &err,
-		"volumes/meta");
+		"volumes/meta: metadata \"k0\": No such file");
 	ceph_image_close(img);
 	remove_image(rig.volumes, "meta");
 }

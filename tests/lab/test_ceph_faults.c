@@ -328,6 +328,10 @@ test_osd_is_gone(void **state)
 		"volumes/big@never: cannot make the snapshot");
 	ends(began);
 	began = mono_sec();
+	must_fail(ceph_snap_create(rw, "never", true, &err), ERR_AGAIN, &err,
+		"volumes/big@never: cannot make the snapshot");
+	ends(began);
+	began = mono_sec();
 	must_fail(ceph_image_open(&img, p, "big", &(struct ceph_open){ 0 },
 			  &err),
 		ERR_AGAIN, &err, "volumes/big: cannot open it");

@@ -16,7 +16,7 @@ enum {
 	SIZE_FIRST = 6 << 20,
 	IN_FLIGHT = 24,
 	SNAPS_MAX = 8,
-	STEPS = 250
+	STEPS = 160
 };
 
 /* What an image holds; base: what it would without data of its own, which is
