@@ -19,6 +19,7 @@
 #include "cli/commands.h"
 #include "cli/filter.h"
 #include "cli/jsonl.h"
+#include "cli/nbd_find.h"
 #include "cli/nbd_server.h"
 #include "cli/numbers.h"
 #include "cli/text.h"
@@ -40,7 +41,7 @@ struct serving {
 	unsigned threads;
 	uint32_t cache_size;
 	bool cow, background;
-	char plugin[4096], cache[CACHE_ROOT_MAX];
+	char plugin[NBD_FIND_MAX], cache[CACHE_ROOT_MAX];
 	struct nbd_socket socket;
 	struct nbd_server server;
 };
@@ -105,7 +106,7 @@ take_flags(struct serving *s, struct error *err)
 	if (rc == ERR_OK)
 		rc = access_cache_root(s->cache, c, err);
 	if (rc == ERR_OK)
-		rc = nbd_server_find(s->plugin, err);
+		rc = nbd_find(s->plugin, err);
 	if (rc == ERR_OK)
 		rc = nbd_socket_init(&s->socket, flag_text(c, "socket"), err);
 	return rc;

@@ -42,67 +42,6 @@ enum {
 
 extern char **environ;
 
-/* ---- what lacks ---- */
-
-static bool
-is_in_path(const char *name)
-{
-	const char *path = getenv("PATH");
-	char file[4096];
-
-	for (; path != NULL && *path != '\0'; path += *path == ':' ? 1 : 0) {
-		size_t len = strcspn(path, ":");
-		int n = snprintf(file, sizeof(file), "%.*s/%s", (int)len, path,
-			name);
-
-		if (n > 0 && (size_t)n < sizeof(file) &&
-			access(file, X_OK) == 0)
-			return true;
-		path += len;
-	}
-	return false;
-}
-
-/* The file of that name beside the program, where there is one. */
-static bool
-beside_program(char plugin[4096], const char *name)
-{
-	char program[4096];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	char *slash;
-	int n;
-
-	if (len <= 0)
-		return false;
-	program[len] = '\0';
-	slash = strrchr(program, '/');
-	if (slash == NULL)
-		return false;
-	n = snprintf(plugin, 4096, "%.*s/%s", (int)(slash - program), program,
-		name);
-	return n > 0 && n < 4096 && access(plugin, R_OK) == 0;
-}
-
-enum err
-nbd_server_find(char plugin[4096], struct error *err)
-{
-	static const char name[] = "nbdkit-coffer-plugin.so";
-
-	if (!is_in_path("nbdkit"))
-		return err_set(err, ERR_NOTFOUND,
-			"nbdkit is not in PATH; the Debian package nbdkit has "
-			"it");
-	if (beside_program(plugin, name))
-		return ERR_OK;
-	(void)snprintf(plugin, 4096, "%s/%s", COFFER_NBD_DIR, name);
-	if (access(plugin, R_OK) == 0)
-		return ERR_OK;
-	return err_set(err, ERR_NOTFOUND,
-		"%s is not there; it is built where the Debian package "
-		"nbdkit-plugin-dev is installed",
-		plugin);
-}
-
 /* ---- children ---- */
 
 static bool

@@ -44,11 +44,6 @@ struct nbd_server {
 	bool bound;
 };
 
-/* The plugin's file: beside the program where that was not installed.
- * ERR_NOTFOUND, also where nbdkit is not in PATH, with a sentence that tells
- * what to install. */
-enum err nbd_server_find(char plugin[4096], struct error *err) MUST_CHECK;
-
 /* Until clients can connect.  After a failure nothing runs and nothing has
  * to be ended; ERR_CANCELLED where a signal came. */
 enum err nbd_server_start(struct nbd_server *s, const struct nbd_conf *conf,
