@@ -62,9 +62,54 @@ rbd_sum() {
 	rbd_on "$1" export --no-progress "$2" - | sha256sum | cut -d ' ' -f 1
 }
 
+# mfs_start NAME PORT [options of mfs-up]: a MooseFS master, on the ports PORT
+# (for metaloggers) to PORT + 2 (for clients).  Again after mfs_stop, it goes
+# on with its file system.
+mfs_start() {
+	local name=$1 port=$2 what
+	shift 2
+	for what in mfsmaster mfsmetalogger; do
+		PATH=$PATH:/usr/sbin command -v $what >/dev/null ||
+			skip "MooseFS is not installed"
+	done
+	mfs_ops_program >/dev/null || skip "mfsops was not built (libmfsio-dev)"
+	"$BATS_TEST_DIRNAME/mfs-up" "$LAB/$name" "$port" "$@" 3>&-
+	echo "$port" >"$LAB/$name/port"
+}
+
+# mfs_stop NAME [ml] [master]; SIGNAL=KILL for a crash.
+mfs_stop() {
+	local name=$1
+	shift
+	"$BATS_TEST_DIRNAME/mfs-down" "$LAB/$name" "$@"
+}
+
+# What a metalogger connects to; the directory of a master's files.
+mfs_address() { echo "127.0.0.1:$(cat "$LAB/$1/port")"; }
+mfs_data() { echo "$LAB/$1/data"; }
+
+# mfs_ops NAME DIR COUNT [PER_SECOND]: so many changes, below DIR.
+mfs_ops() {
+	local port
+	port=$(($(cat "$LAB/$1/port") + 2))
+	shift
+	"$(mfs_ops_program)" 127.0.0.1 $port "$@"
+}
+
+mfs_ops_program() {
+	local program
+	program=$(dirname "${COFFER:-$PWD/build/coffer}")/tests/lab/mfsops
+	[ -x "$program" ] && echo "$program"
+}
+
+# The ids of a log file's first and last line.
+mfs_first_id() { head -n 1 "$1" | cut -d : -f 1; }
+mfs_last_id() { tail -n 1 "$1" | cut -d : -f 1; }
+
 teardown_file() {
 	local dir
 	for dir in "$LAB"/*/; do
+		[ ! -e "$dir/master.cfg" ] || SIGNAL=KILL mfs_stop "$(basename "$dir")"
 		[ ! -e "$dir/ceph.conf" ] || SIGNAL=KILL ceph_cluster_stop "$(basename "$dir")"
 	done
 }
