@@ -20,7 +20,7 @@ enum {
 void
 rbd_record_init(struct rbd_record *r)
 {
-	*r = (struct rbd_record){ NULL };
+	memset(r, 0, sizeof(*r));
 }
 
 static void

@@ -13,7 +13,7 @@
 #include "base/child.h"
 #include "base/time.h"
 
-enum { TICK_MS = 20, DRAIN = 4096 };
+enum { TICK_MS = 20, TICK_NS = 20000000, DRAIN = 4096 };
 
 /* It has ended, and waits to be reaped. */
 static bool
@@ -33,7 +33,7 @@ static void
 drain(const struct child *c)
 {
 	struct pollfd p = { .fd = c->out_fd, .events = POLLIN };
-	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000 };
+	const struct timespec tick = { .tv_nsec = TICK_NS };
 	char dropped[DRAIN];
 
 	if (poll(&p, 1, TICK_MS) > 0 &&

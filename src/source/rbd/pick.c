@@ -30,7 +30,9 @@ pick_cut(struct place *out, const char *text, struct error *err)
 			"'%s' is not POOL[/NAMESPACE]/IMAGE", text);
 	}
 	*slash = '\0';
-	*out = (struct place){ copy, copy + strlen(copy), slash + 1 };
+	out->pool = copy;
+	out->ns = copy + strlen(copy);
+	out->name = slash + 1;
 	if (second != NULL) {
 		*second = '\0';
 		out->ns = slash + 1;

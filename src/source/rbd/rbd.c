@@ -11,6 +11,8 @@
 #include "source/rbd/state.h"
 #include "source/rbd/still.h"
 
+enum { DAY_SEC = 86400 };
+
 static const struct option_spec options[] = {
 	{ "conf", OPTION_TEXT, NULL, "the cluster's ceph.conf" },
 	{ "user", OPTION_TEXT, "admin", "NAME of client.NAME" },
@@ -129,11 +131,11 @@ check(const struct rbd *r, struct error *err)
 	if (rc == ERR_OK)
 		rc = check_job(r, err);
 	if (rc == ERR_OK)
-		rc = check_range(r, "timeout", 24 * 3600, err);
+		rc = check_range(r, "timeout", DAY_SEC, err);
 	if (rc == ERR_OK)
 		rc = check_range(r, "depth", READS_DEPTH_MAX, err);
 	if (rc == ERR_OK)
-		rc = check_range(r, "hook-timeout", 24 * 3600, err);
+		rc = check_range(r, "hook-timeout", DAY_SEC, err);
 	return rc;
 }
 

@@ -75,7 +75,7 @@ take_init(struct take *t, struct rbd *r, struct pick *p, struct sink *sink)
 	spans_init(&t->dirty, DIRTY_MAX);
 	spans_init(&t->forced, DIRTY_MAX);
 	spans_init(&t->fine, FINE_MAX);
-	spans_init(&t->parts, 2 * (FINE_MAX + DIRTY_MAX));
+	spans_init(&t->parts, (size_t)2 * (FINE_MAX + DIRTY_MAX));
 	spans_init(&t->changed, RBD_OLDER_MAX);
 }
 
@@ -291,7 +291,7 @@ read_changes(struct take *t, struct error *err)
 	struct spans all;
 	enum err rc;
 
-	spans_init(&all, 2 * DIRTY_MAX);
+	spans_init(&all, (size_t)2 * DIRTY_MAX);
 	rc = find_dirty(t, err);
 	if (rc == ERR_OK)
 		rc = spans_overlay(&all, &t->dirty, &t->forced, 0, t->info.size,
