@@ -302,8 +302,9 @@ full_ratios() {
 
 @test "a full cluster, and one that dies, end it with a sentence" {
 	begin
-	new_image 32
+	new_image 64
 	backup
+	coffer restore latest --to rbd:volumes/there -o "$C2" -q
 	full_ratios 0.001 0.002 0.003
 	for _ in $(seq 60); do
 		ceph_on c2 osd dump | grep -q '^osd.0 .*full' && break
@@ -317,14 +318,22 @@ full_ratios() {
 	until ! ceph_on c2 osd dump | grep -q '^osd.0 .*full'; do sleep 0.5; done
 	coffer restore latest --to rbd:volumes/full -o "$C2" -q --overwrite always
 	same_as_source c2 volumes/full
-	# The OSD stops in the middle.
+	# The OSD stops in the middle; when it is back, it goes on.
+	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=5 -o depth=1 \
+		--mark-every 1M --workers 1 -q 2>said 3>&- &
+	pid=$!
+	until rbd_on c2 image-meta get volumes/dead coffer.restore.done 2>/dev/null; do :; done
 	kill -STOP "$(cat "$LAB/c2/run/osd.0.pid")"
 	begin=$(date +%s)
-	run timeout 120 "$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=5
-	echo "$output"
+	status=0
+	wait $pid || status=$?
+	cat said
 	[ "$status" -eq 1 ]
+	[ "$(wc -l <said)" -eq 1 ]
 	[ "$(($(date +%s) - begin))" -lt 60 ]
 	kill -CONT "$(cat "$LAB/c2/run/osd.0.pid")"
+	coffer restore latest --to rbd:volumes/dead -o "$C2" -q
+	same_as_source c2 volumes/dead
 	ceph_cluster_stop c2
 	fails_with 1 "" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3
 }
