@@ -395,6 +395,58 @@ test_missing(void **state)
 	remove_image(rig.volumes, "there");
 }
 
+/* ---- differences ---- */
+
+struct range {
+	uint64_t from, to; /* of what was told, without a gap */
+};
+
+static enum err
+join(void *arg, uint64_t off, uint64_t len, bool exists, struct error *err)
+{
+	struct range *r = arg;
+
+	if (r->to == 0)
+		r->from = r->to = off;
+	assert_int_equal(off, r->to);
+	r->to = off + len;
+	return ERR_OK;
+}
+
+/* What object maps alone do not tell of. */
+static void
+test_what_a_smaller_snapshot_hides(void **state)
+{
+	enum { BIG = 6 << 20, SMALL = 3000000, BIGGER = 9 << 20 };
+	struct ceph_create conf = { .size = BIG, .order = 18 };
+	struct error err = ERROR_INIT;
+	struct ceph_image *img;
+	struct range told = { 0, 0 };
+	uint8_t *data = malloc(BIG);
+
+	memset(data, 'x', BIG);
+	must(ceph_image_create(rig.volumes, "shrunk", &conf, &err), &err);
+	img = rig_open(rig.volumes, "shrunk", NULL, true);
+	rig_write(img, 0, data, BIG);
+	must(ceph_snap_create(img, "before", false, &err), &err);
+	must(ceph_image_resize(img, SMALL, &err), &err);
+	must(ceph_snap_create(img, "small", false, &err), &err);
+	must(ceph_image_resize(img, BIGGER, &err), &err);
+	must(ceph_diff(img, "before", 0, UINT64_MAX, CEPH_DIFF_WHOLE, join,
+		     &told, &err),
+		&err);
+	assert_true(told.from <= SMALL && told.from > SMALL - (1 << 18));
+	assert_true(told.to >= BIG);
+	must_fail(ceph_diff(img, "gone", 0, 1, 0, join, &told, &err),
+		ERR_NOTFOUND, &err,
+		"volumes/shrunk: cannot ask what changed since @gone");
+	must(ceph_snap_remove(img, "before", &err), &err);
+	must(ceph_snap_remove(img, "small", &err), &err);
+	ceph_image_close(img);
+	remove_image(rig.volumes, "shrunk");
+	free(data);
+}
+
 /* ---- other clients ---- */
 
 static void
@@ -592,6 +644,7 @@ main(void)
 		cmocka_unit_test(test_meta),
 		cmocka_unit_test(test_snapshots),
 		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_what_a_smaller_snapshot_hides),
 		cmocka_unit_test(test_watchers),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_groups),
