@@ -148,7 +148,9 @@ why() {
 	image 32 backups/parent
 	fill backups/parent 0 20000000
 	rbd_on c1 snap create --no-progress backups/parent@p
-	rbd_on c1 clone --rbd-default-clone-format 2 backups/parent@p "$IMG"
+	# With deep-flatten its snapshots would get what it copies up.
+	rbd_on c1 clone --rbd-default-clone-format 2 backups/parent@p "$IMG" \
+		--image-feature layering,exclusive-lock,object-map,fast-diff
 	rbd_on c1 snap create --no-progress "$IMG@virgin"
 	backup "rbd:$IMG"
 	right "$IMG"
@@ -385,6 +387,25 @@ why() {
 	[ "$(ours "$IMG" | wc -l)" -eq 1 ]
 	fails_with 2 "POOL" backup -o conf="$CONF" rbd:volumes
 	fails_with 1 "nopool" backup -o conf="$CONF" rbd:nopool/x
+}
+
+@test "an image that is listed and cannot be opened any more" {
+	begin ghost
+	local id
+	image 4 "$IMG"
+	image 4 "$IMG-gone"
+	fill "$IMG" 0 100
+	id=$(rbd_on c1 info --format json "$IMG-gone" | jq -r .id)
+	timeout 20 rados -c "$CONF" -p volumes rm "rbd_header.$id"
+	run -3 coffer backup -o conf="$CONF" 'rbd:volumes/ghost*'
+	[[ $output == *volumes/ghost-gone* ]]
+	coffer snapshots --json | jq -e .incomplete
+	right "$IMG"
+	run -3 coffer backup -o conf="$CONF" 'rbd:volumes/ghost*'
+	[ "$(why "$IMG")" = null ]
+	fails_with 1 "volumes/ghost-gone" backup -o conf="$CONF" "rbd:$IMG" \
+		"rbd:$IMG-gone"
+	[ "$(ours "$IMG" | wc -l)" -eq 1 ]
 }
 
 @test "a writer's key reads what changed, and nothing of the repository" {
