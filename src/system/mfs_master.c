@@ -52,6 +52,7 @@ struct mfs_master {
 	bool closed; /* by the master */
 	uint32_t version; /* as on the wire */
 	struct mfs_download download;
+	bool end_due; /* the download's end is to be told */
 	struct buf in;
 	size_t in_off; /* what is before it was told */
 	uint8_t out[OUT_MAX];
@@ -158,6 +159,7 @@ ask_block(struct mfs_master *m, struct error *err)
 	uint8_t ask[MFS_PACKET_ASK_MAX];
 	uint32_t len = mfs_download_next(d);
 
+	m->end_due = len == 0;
 	return queue(m, ask,
 		len > 0 ? mfs_packet_request(ask, d->off, len)
 			: mfs_packet_end(ask),
@@ -168,19 +170,16 @@ static enum err
 on_info(struct mfs_master *m, const struct mfs_packet *p, struct error *err)
 {
 	const struct mfs_events *e = &m->events;
-	enum mfs_file file = m->download.file;
-	bool exists = p->info.exists, empty = exists && p->info.size == 0;
 	enum err rc;
 
 	rc = mfs_download_info(&m->download, p, err);
 	if (rc != ERR_OK)
 		return corrupt(m, err);
-	if (exists)
+	if (p->info.exists)
 		rc = ask_block(m, err);
 	if (rc == ERR_OK && e->begin != NULL)
-		rc = e->begin(e->arg, file, exists, p->info.size, err);
-	if (rc == ERR_OK && empty && e->end != NULL)
-		rc = e->end(e->arg, file, err);
+		rc = e->begin(e->arg, m->download.file, p->info.exists,
+			p->info.size, err);
 	return rc;
 }
 
@@ -188,22 +187,27 @@ static enum err
 on_data(struct mfs_master *m, const struct mfs_packet *p, struct error *err)
 {
 	const struct mfs_events *e = &m->events;
-	enum mfs_file file = m->download.file;
-	bool last;
 	enum err rc;
 
 	rc = mfs_download_data(&m->download, p, err);
 	if (rc != ERR_OK)
 		return corrupt(m, err);
 	rc = ask_block(m, err);
-	last = !mfs_is_fetching(m);
 	flush(m);
 	if (rc == ERR_OK && e->data != NULL)
-		rc = e->data(e->arg, file, p->data.off, p->data.data,
-			p->data.len, err);
-	if (rc == ERR_OK && last && e->end != NULL)
-		rc = e->end(e->arg, file, err);
+		rc = e->data(e->arg, m->download.file, p->data.off,
+			p->data.data, p->data.len, err);
 	return rc;
+}
+
+/* On its own, as the event before it may have failed. */
+static enum err
+tell_end(struct mfs_master *m, struct error *err)
+{
+	const struct mfs_events *e = &m->events;
+
+	m->end_due = false;
+	return e->end != NULL ? e->end(e->arg, m->download.file, err) : ERR_OK;
 }
 
 static enum err
@@ -294,6 +298,9 @@ deliver(struct mfs_master *m, size_t *need, struct error *err)
 	enum err rc;
 
 	for (;;) {
+		rc = m->end_due ? tell_end(m, err) : ERR_OK;
+		if (rc != ERR_OK)
+			return rc;
 		data = m->in.data + m->in_off;
 		rc = mfs_packet_size(need, data, m->in.len - m->in_off, err);
 		if (rc != ERR_OK)
@@ -389,14 +396,15 @@ wait_for(const struct mfs_master *m, int wait_ms)
 	return wait_ms >= 0 && wait_ms < ms ? wait_ms : (int)ms + 1;
 }
 
+/* There is something to tell already. */
 static bool
-has_packet(const struct mfs_master *m)
+has_news(const struct mfs_master *m)
 {
 	struct error err = ERROR_INIT;
 	size_t have = m->in.len - m->in_off, need;
 
-	if (have == 0)
-		return false;
+	if (have == 0 || m->end_due)
+		return m->end_due;
 	return mfs_packet_size(&need, m->in.data + m->in_off, have, &err) !=
 		       ERR_OK ||
 	       need <= have;
@@ -430,7 +438,7 @@ mfs_step(struct mfs_master *m, int wait_ms, struct error *err)
 	flush(m);
 	if (mfs_wants_write(m))
 		p.events |= POLLOUT;
-	if (poll(&p, 1, has_packet(m) ? 0 : wait_for(m, wait_ms)) < 0)
+	if (poll(&p, 1, has_news(m) ? 0 : wait_for(m, wait_ms)) < 0)
 		return errno == EINTR ? ERR_OK : broken(m, errno, err);
 	more = (p.revents & ~POLLOUT) != 0;
 	rc = take(m, &more, err);
@@ -460,7 +468,7 @@ mfs_fetch(struct mfs_master *m, enum mfs_file file, struct error *err)
 bool
 mfs_is_fetching(const struct mfs_master *m)
 {
-	return m->download.state != MFS_DOWNLOAD_NONE;
+	return m->end_due || m->download.state != MFS_DOWNLOAD_NONE;
 }
 
 enum err
