@@ -33,7 +33,7 @@ all:
 check:
 	@tools/deps build check lab
 	@test -f $(B)/build.ninja || $(SETUP) -Dtests=enabled $(B)
-	@test -d $(B)/tests/lab || \
+	@grep -q tests/lab/test_ceph $(B)/build.ninja || \
 		meson setup --reconfigure -Dtests=enabled -Dceph=enabled $(B)
 	@ninja -C $(B)
 	@tools/run-tests $(B)
