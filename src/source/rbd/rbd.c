@@ -19,7 +19,7 @@ static const struct option_spec options[] = {
 	{ "keyring", OPTION_TEXT, NULL, "file with its key" },
 	{ "timeout", OPTION_NUMBER, "30",
 		"seconds for the cluster to answer in" },
-	{ "depth", OPTION_NUMBER, "10", "reads of up to 1 MiB at a time" },
+	{ "depth", OPTION_NUMBER, "8", "reads of up to 1 MiB at a time" },
 	{ "parent", OPTION_BOOL, "yes",
 		"of clones, what they share with their parent, too" },
 	{ "group", OPTION_TEXT, NULL,
