@@ -106,19 +106,6 @@ due_from_now(struct mfs_master *m)
 		m->heard_at = mono_sec();
 }
 
-static enum err
-queue(struct mfs_master *m, const uint8_t *data, size_t len, struct error *err)
-{
-	if (len > OUT_MAX - m->out_len) {
-		(void)err_set(err, ERR_AGAIN,
-			"master %s does not read what it is sent", m->name);
-		return die(m, err);
-	}
-	memcpy(m->out + m->out_len, data, len);
-	m->out_len += len;
-	return ERR_OK;
-}
-
 /* What cannot be sent is no reason not to read what came before. */
 static void
 flush(struct mfs_master *m)
@@ -139,6 +126,21 @@ flush(struct mfs_master *m)
 		memmove(m->out, m->out + n, m->out_len);
 		m->sent_at = mono_sec();
 	}
+}
+
+static enum err
+queue(struct mfs_master *m, const uint8_t *data, size_t len, struct error *err)
+{
+	if (len > OUT_MAX - m->out_len)
+		flush(m);
+	if (len > OUT_MAX - m->out_len) {
+		(void)err_set(err, ERR_AGAIN,
+			"master %s does not read what it is sent", m->name);
+		return die(m, err);
+	}
+	memcpy(m->out + m->out_len, data, len);
+	m->out_len += len;
+	return ERR_OK;
 }
 
 static enum err
