@@ -297,33 +297,46 @@ mfs_arg_number(const struct mfs_text *t, bool *ok)
 	return *ok ? v : 0;
 }
 
+/* The byte that begins at t->p[*i], which is moved behind it; -1 for a broken
+ * escape. */
+static int
+unescape(const struct mfs_text *t, size_t *i)
+{
+	const char *p = t->p + *i;
+	int high, low;
+
+	if (*p != '%') {
+		(*i)++;
+		return (unsigned char)*p;
+	}
+	if (t->len - *i < 3)
+		return -1;
+	high = hex_value(p[1]);
+	low = hex_value(p[2]);
+	*i += 3;
+	return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 enum err
 mfs_arg_name(const struct mfs_text *t, struct buf *out, struct error *err)
 {
-	size_t before = out->len;
-	enum err rc = buf_reserve(out, t->len, err);
+	size_t len = 0, i = 0;
+	enum err rc;
 
-	if (rc != ERR_OK)
-		return rc;
-	for (size_t i = 0; i < t->len; i++) {
-		int high, low;
+	for (; i < t->len; len++) {
+		size_t at = i;
 
-		if (t->p[i] != '%') {
-			out->data[out->len++] = (uint8_t)t->p[i];
-			continue;
-		}
-		high = t->len - i < 3 ? -1 : hex_value(t->p[i + 1]);
-		low = t->len - i < 3 ? -1 : hex_value(t->p[i + 2]);
-		if (high < 0 || low < 0) {
-			out->len = before;
+		if (unescape(t, &i) < 0)
 			return err_set(err, ERR_CORRUPT,
 				"at byte %zu of a name: a %% without two "
 				"digits",
-				i);
-		}
-		out->data[out->len++] = (uint8_t)(high * 16 + low);
-		i += 2;
+				at);
 	}
+	rc = buf_reserve(out, len, err);
+	if (rc != ERR_OK)
+		return rc;
+	for (i = 0; i < t->len;)
+		out->data[out->len++] = (uint8_t)unescape(t, &i);
 	return ERR_OK;
 }
 
