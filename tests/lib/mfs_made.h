@@ -37,7 +37,7 @@ static inline void
 made_int(struct made *m, uint64_t v, size_t bytes)
 {
 	while (bytes-- > 0) {
-		uint8_t byte = bytes < 8 ? (uint8_t)(v >> (8 * bytes)) : 0;
+		uint8_t byte = (uint8_t)(bytes < 8 ? v >> (8 * bytes) : 0);
 
 		made_put(m, &byte, 1);
 	}
