@@ -453,5 +453,5 @@ why() {
 	echo "seed $seed"
 	new_repo
 	/usr/bin/python3 "$BATS_TEST_DIRNAME/rbd_model.py" \
-		"$(ceph_conf c1)" "$COFFER" "$seed" 14
+		"$(ceph_conf c1)" "$COFFER" "$seed" 11
 }
