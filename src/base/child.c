@@ -28,7 +28,7 @@ extern char **environ;
 
 /* What fails here is memory. */
 static int
-set_files(posix_spawn_file_actions_t *files, int out_fd)
+set_files(posix_spawn_file_actions_t *files, int out_fd, bool joined)
 {
 	/* First the pipe: it may be number 0 where we run without one. */
 	int rc = posix_spawn_file_actions_adddup2(files, out_fd, STDOUT_FILENO);
@@ -36,6 +36,9 @@ set_files(posix_spawn_file_actions_t *files, int out_fd)
 	if (rc == 0)
 		rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO,
 			"/dev/null", O_RDONLY, 0);
+	if (rc == 0 && joined)
+		rc = posix_spawn_file_actions_adddup2(files, STDOUT_FILENO,
+			STDERR_FILENO);
 	if (rc == 0)
 		rc = posix_spawn_file_actions_addclosefrom_np(files,
 			STDERR_FILENO + 1);
@@ -60,7 +63,7 @@ set_signals(posix_spawnattr_t *attr)
 }
 
 static int
-spawn(pid_t *pid, char *const argv[], int out_fd)
+spawn(pid_t *pid, char *const argv[], int out_fd, bool joined)
 {
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -73,7 +76,7 @@ spawn(pid_t *pid, char *const argv[], int out_fd)
 	if (rc != 0)
 		goto out_files;
 	set_signals(&attr);
-	rc = set_files(&files, out_fd);
+	rc = set_files(&files, out_fd, joined);
 	if (rc == 0)
 		rc = posix_spawnp(pid, argv[0], &files, &attr, argv, environ);
 	(void)posix_spawnattr_destroy(&attr);
@@ -89,8 +92,8 @@ is_shortage(int errnum)
 	       errnum == EMFILE || errnum == ENFILE;
 }
 
-enum err
-child_start(struct child *c, char *const argv[], struct error *err)
+static enum err
+start(struct child *c, char *const argv[], bool joined, struct error *err)
 {
 	int fds[2] = { -1, -1 }, errnum;
 	pid_t pid = -1;
@@ -100,7 +103,7 @@ child_start(struct child *c, char *const argv[], struct error *err)
 		return err_set(err, ERR_NOTFOUND, "no program to execute");
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return err_sys(err, errno, "create a pipe");
-	errnum = spawn(&pid, argv, fds[1]);
+	errnum = spawn(&pid, argv, fds[1], joined);
 	if (errnum != 0) {
 		rc = err_sys(err, errnum, "execute %s", argv[0]);
 		if (!is_shortage(errnum)) {
@@ -118,6 +121,18 @@ out:
 	fsx_close(&fds[0]);
 	fsx_close(&fds[1]);
 	return rc;
+}
+
+enum err
+child_start(struct child *c, char *const argv[], struct error *err)
+{
+	return start(c, argv, false, err);
+}
+
+enum err
+child_start_joined(struct child *c, char *const argv[], struct error *err)
+{
+	return start(c, argv, true, err);
 }
 
 enum err

@@ -25,6 +25,10 @@ struct child {
 enum err child_start(struct child *c, char *const argv[],
 	struct error *err) MUST_CHECK;
 
+/* The same with its standard error in out_fd, too, in the order of writing. */
+enum err child_start_joined(struct child *c, char *const argv[],
+	struct error *err) MUST_CHECK;
+
 /*
  * Close out_fd and wait.  ERR_OK only for exit status 0; otherwise ERR_IO
  * with a sentence that tells the status or the signal.

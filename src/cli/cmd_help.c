@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/help.h"
 #include "cli/jsonl.h"
+#include "cli/to_moosefs.h"
 #include "repo/config.h"
 #include "source/source.h"
 #include "target/target.h"
@@ -23,6 +24,7 @@ list_targets(void)
 	for (size_t i = 0; target_drivers[i] != NULL; i++)
 		(void)printf("  %-14s %s\n", target_drivers[i]->scheme,
 			target_drivers[i]->summary);
+	to_moosefs_summary(stdout);
 }
 
 static enum err
@@ -36,6 +38,10 @@ help_driver(const char *kind, const char *name, struct error *err)
 			return err_set(err, ERR_USAGE, "no source \"%s\"",
 				name);
 		help_options(stdout, ops->scheme, ops->summary, ops->options);
+		return ERR_OK;
+	}
+	if (strcmp(name, "moosefs") == 0) {
+		to_moosefs_help(stdout);
 		return ERR_OK;
 	}
 	while (target_drivers[i] != NULL &&

@@ -13,6 +13,7 @@
 #include "cli/opened.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/to_moosefs.h"
 #include "engine/restore_image.h"
 #include "model/path.h"
 
@@ -340,7 +341,12 @@ restore_to_run(struct cli *c, struct error *err)
 {
 	struct to_run r = { .cli = c, .begin = mono_sec() };
 	char *subpath = strchr(c->operands[0], ':');
-	enum err rc = conf_fill(&r, err);
+	const char *dir = to_moosefs_dir(flag_text(c, "to"));
+	enum err rc;
+
+	if (dir != NULL)
+		return to_moosefs_restore(c, dir, err);
+	rc = conf_fill(&r, err);
 
 	if (rc == ERR_OK)
 		rc = check_stdout(&r, err);

@@ -12,7 +12,7 @@
 #define RESTORE_TO_FLAGS                                                     \
 	{ "to", 0, FLAG_TEXT, "TARGET",                                      \
 		"write an image: rbd:POOL/IMAGE, raw:FILE, qcow2:FILE, "     \
-		"device:/dev/NAME, -" },                                     \
+		"device:/dev/NAME, -; or a set: moosefs:DIR" },              \
 		{ "option", 'o', FLAG_LIST, "NAME=VALUE",                    \
 			"an option of the target; see \"coffer help target " \
 			"NAME\"" },                                          \
