@@ -160,12 +160,11 @@ ask_block(struct mfs_master *m, struct error *err)
 	struct mfs_download *d = &m->download;
 	uint8_t ask[MFS_PACKET_ASK_MAX];
 	uint32_t len = mfs_download_next(d);
+	size_t n = len > 0 ? mfs_packet_request(ask, d->off, len)
+			   : mfs_packet_end(ask);
 
 	m->end_due = len == 0;
-	return queue(m, ask,
-		len > 0 ? mfs_packet_request(ask, d->off, len)
-			: mfs_packet_end(ask),
-		err);
+	return queue(m, ask, n, err);
 }
 
 static enum err
