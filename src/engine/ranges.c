@@ -55,6 +55,7 @@ ranges_add(struct ranges *r, uint64_t off, uint64_t len, struct error *err)
 		return ERR_OK;
 	if (__builtin_add_overflow(off, len, &one.end))
 		one.end = UINT64_MAX;
+	assert(max > 1);
 	while (r->n >= max)
 		make_coarser(r);
 	v = array_grow(r->v, r->n, &r->cap, sizeof(*r->v), err);

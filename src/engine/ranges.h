@@ -24,7 +24,7 @@ struct range {
 struct ranges {
 	struct range *v; /* ascending, apart */
 	size_t n, cap;
-	size_t max; /* 0: RANGES_MAX */
+	size_t max; /* at least 2; 0: RANGES_MAX */
 	uint64_t gap; /* what lies closer together is one */
 };
 
