@@ -8,6 +8,7 @@
 const struct command *const commands[] = {
 	&cmd_init,
 	&cmd_backup,
+	&cmd_follow,
 	&cmd_snapshots,
 	&cmd_ls,
 	&cmd_find,

@@ -7,6 +7,7 @@
 
 extern const struct command cmd_init, cmd_stats, cmd_check; /* cmd_repo.c */
 extern const struct command cmd_backup; /* cmd_backup.c */
+extern const struct command cmd_follow; /* cmd_follow.c */
 extern const struct command cmd_snapshots; /* cmd_snapshots.c */
 extern const struct command cmd_forget; /* cmd_forget.c */
 extern const struct command cmd_prune; /* cmd_prune.c */

@@ -2,6 +2,7 @@
 /* registry: the one list of drivers. */
 #include "source/command/command.h"
 #include "source/files/files.h"
+#include "source/moosefs/moosefs.h"
 #include "source/rbd/rbd.h"
 #include "source/rbd_diff/src_rbd_diff.h"
 #include "source/source.h"
@@ -10,6 +11,7 @@ const struct source_ops *const source_drivers[] = {
 	&files_source_ops,
 	&command_source_ops,
 	&rbd_source_ops,
+	&moosefs_source_ops,
 	&rbd_diff_source_ops,
 	NULL,
 };

@@ -178,6 +178,7 @@ struct follow_state {
 	struct when heard; /* when the source was heard of last */
 	struct when saved; /* when all up to last was safe */
 	uint64_t bytes_waiting; /* to be sealed */
+	char dir[512]; /* where on this machine what is safe lies */
 };
 
 /* What a driver that follows tells, and asks for.  All calls come from the

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* follow: changes as they happen; and what is followed on this host. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "cli/access.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/jsonl.h"
+#include "cli/numbers.h"
+#include "cli/tags.h"
+#include "engine/follow.h"
+
+enum {
+	SEAL_SEC = 10,
+	SEAL_BYTES = 4 << 20,
+	SEAL_SEC_MAX = 24 * 3600,
+	LEVEL = 9, /* logs are small and repeat themselves */
+	STALE_SEC = 15 /* a status is written each second */
+};
+
+/* ---- following ---- */
+
+struct following {
+	struct cli *c;
+	bool any; /* a state was told */
+	enum follow_health health;
+	char name[256];
+};
+
+static void
+print_state(const struct follow_status *s, const char *type)
+{
+	const struct follow_state *t = &s->state;
+	struct when now = when_now();
+	struct jsonl *j = jsonl_new(type);
+
+	jsonl_str(j, "source", t->name);
+	jsonl_str(j, "state", follow_health_name(t->health));
+	jsonl_str(j, "why", t->why);
+	jsonl_uint(j, "first", t->first);
+	jsonl_uint(j, "last", t->last);
+	jsonl_uint(j, "sealed", t->sealed);
+	jsonl_uint(j, "bytes_waiting", t->bytes_waiting);
+	if (t->changed.sec != 0)
+		jsonl_when(j, "changed", &t->changed);
+	jsonl_when(j, "written", &s->written);
+	jsonl_uint(j, "rpo_milliseconds",
+		(uint64_t)(follow_rpo(s, &now) * 1000));
+	jsonl_str(j, "problem", s->problem);
+	jsonl_print(j, stdout);
+	(void)fflush(stdout);
+}
+
+static void
+on_state(void *arg, const struct follow_status *s)
+{
+	struct following *f = arg;
+	const struct follow_state *t = &s->state;
+
+	if (f->any && f->health == t->health && strcmp(f->name, t->name) == 0)
+		return;
+	/* At the start there is nothing to say until something happens. */
+	if (t->health == FOLLOW_CONNECTING && t->why[0] == '\0')
+		return;
+	if (f->c->json)
+		print_state(s, "state");
+	else if (t->health != FOLLOW_PROTECTED)
+		cli_warn(f->c, "%s: %s: %s", t->name,
+			follow_health_name(t->health), t->why);
+	else if (!f->c->quiet)
+		(void)fprintf(stderr,
+			"coffer: %s: protected, changes %" PRIu64 " to %" PRIu64
+			"\n",
+			t->name, t->first, t->last);
+	f->any = true;
+	f->health = t->health;
+	(void)snprintf(f->name, sizeof(f->name), "%s", t->name);
+}
+
+static void
+on_seal(void *arg, const struct snapshot *snap)
+{
+	struct following *f = arg;
+	struct jsonl *j;
+	char id[UID_HEX + 1];
+
+	if (f->c->json) {
+		j = jsonl_new("seal");
+		jsonl_snapshot(j, snap);
+		jsonl_print(j, stdout);
+		(void)fflush(stdout);
+	} else if (f->c->verbose > 0) {
+		hex_encode(snap->uid.b, UID_LEN, id);
+		(void)fprintf(stderr, "coffer: snapshot %.8s saved\n", id);
+	}
+}
+
+static void
+on_trouble(void *arg, const char *sentence)
+{
+	struct following *f = arg;
+
+	cli_warn(f->c, "%s", sentence);
+}
+
+static enum err
+parse_seconds(const char *text, unsigned *out, struct error *err)
+{
+	static const struct {
+		const char *unit;
+		unsigned sec;
+	} units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 } };
+	char *end;
+	unsigned long n = 0;
+
+	if (text[0] >= '0' && text[0] <= '9') {
+		n = strtoul(text, &end, 10);
+		for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+			if (strcmp(end, units[i].unit) != 0 || n == 0 ||
+				n > SEAL_SEC_MAX / units[i].sec)
+				continue;
+			*out = (unsigned)n * units[i].sec;
+			return ERR_OK;
+		}
+	}
+	return err_set(err, ERR_USAGE,
+		"--seal-every %s: 10s, 5m or 1h is wanted, up to a day", text);
+}
+
+static enum err
+conf_fill(struct follow_conf *conf, const struct cli *c, struct error *err)
+{
+	const char *every = flag_text(c, "seal-every");
+	const char *bytes = flag_text(c, "seal-bytes");
+	unsigned level = LEVEL;
+	enum err rc = tags_fill(&conf->backup.tags, c, err);
+
+	conf->seal_sec = SEAL_SEC;
+	conf->seal_bytes = SEAL_BYTES;
+	conf->metrics = flag_text(c, "metrics");
+	conf->backup.host = flag_text(c, "host");
+	conf->backup.workers = 1;
+	if (rc == ERR_OK && every != NULL)
+		rc = parse_seconds(every, &conf->seal_sec, err);
+	if (rc == ERR_OK && bytes != NULL)
+		rc = units_parse_bytes(&conf->seal_bytes, bytes, err);
+	if (rc == ERR_OK)
+		rc = number_flag(c, "level", 19, &level, err);
+	if (rc == ERR_OK)
+		rc = number_flag(c, "workers", WORKERS_MAX,
+			&conf->backup.workers, err);
+	conf->backup.level = (int)level;
+	return rc;
+}
+
+struct request {
+	const struct source_ops *ops;
+	struct setting *settings;
+	char **texts; /* copies of NAME=VALUE, cut */
+	size_t n;
+};
+
+static void
+request_fini(struct request *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		free(q->texts[i]);
+	free(q->texts);
+	free(q->settings);
+}
+
+static enum err
+take_options(struct request *q, const struct cli *c, struct error *err)
+{
+	const char *text;
+	char *equals;
+	size_t at = 0;
+
+	q->settings = calloc(c->n_given + 1, sizeof(*q->settings));
+	q->texts = calloc(c->n_given + 1, sizeof(*q->texts));
+	if (q->settings == NULL || q->texts == NULL)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	while ((text = flag_next(c, "option", &at)) != NULL) {
+		q->texts[q->n] = strdup(text);
+		if (q->texts[q->n] == NULL)
+			return err_set(err, ERR_NOMEM, "out of memory");
+		equals = strchr(q->texts[q->n], '=');
+		q->n++;
+		if (equals == NULL)
+			return err_set(err, ERR_USAGE,
+				"-o %s: NAME=VALUE is wanted", text);
+		*equals = '\0';
+		q->settings[q->n - 1] =
+			(struct setting){ q->texts[q->n - 1], equals + 1 };
+	}
+	return ERR_OK;
+}
+
+static enum err
+open_source(struct source **out, const struct cli *c, struct error *err)
+{
+	struct request q = { NULL };
+	struct source_conf conf = { .n_args = 1 };
+	const char *rest = NULL;
+	char who[64];
+	enum err rc = source_parse(c->operands[0], &q.ops, &rest, err);
+
+	if (rc == ERR_OK)
+		rc = take_options(&q, c, err);
+	if (rc == ERR_OK) {
+		(void)snprintf(who, sizeof(who), "source %s", q.ops->scheme);
+		conf.args = &rest;
+		conf.settings = (struct settings){ q.settings, q.n };
+		rc = settings_check(&conf.settings, q.ops->options, who, err);
+	}
+	if (rc == ERR_OK && !q.ops->caps.follow)
+		rc = err_set(err, ERR_USAGE,
+			"a source of the kind %s cannot be followed",
+			q.ops->scheme);
+	if (rc == ERR_OK)
+		rc = q.ops->open(out, &conf, err);
+	request_fini(&q);
+	return rc;
+}
+
+static enum err
+run_following(struct cli *c, struct error *err)
+{
+	struct following f = { .c = c };
+	struct follow_conf conf = { .arg = &f,
+		.on_state = on_state,
+		.on_seal = on_seal,
+		.on_trouble = on_trouble };
+	struct access access = { NULL, NULL };
+	struct source *src = NULL;
+	enum err rc = conf_fill(&conf, c, err);
+
+	if (rc == ERR_OK)
+		rc = open_source(&src, c, err);
+	if (rc == ERR_OK)
+		rc = access_open_for(&access, c, RIGHT_WRITE, err);
+	if (rc == ERR_OK)
+		rc = follow_run(access.repo, src, &conf, &cli_stop, err);
+	if (src != NULL)
+		src->ops->close(src);
+	access_close(&access);
+	strings_fini(&conf.backup.tags);
+	return rc;
+}
+
+/* ---- the status of all ---- */
+
+static bool
+is_stale(const struct follow_status *s, const struct when *now)
+{
+	return now->sec - s->written.sec > STALE_SEC;
+}
+
+static void
+print_row(const struct follow_status *s)
+{
+	const struct follow_state *t = &s->state;
+	struct when now = when_now();
+	char range[48], age[24], rpo[24], waiting[24];
+
+	(void)snprintf(range, sizeof(range), "%" PRIu64 "..%" PRIu64, t->first,
+		t->last);
+	units_duration(t->changed.sec != 0 ? (double)(now.sec - t->changed.sec)
+					   : 0,
+		age);
+	units_duration(follow_rpo(s, &now), rpo);
+	units_bytes(t->bytes_waiting, waiting);
+	(void)printf("%-44s %-11s %21s %8s %8s %10s\n", t->name,
+		is_stale(s, &now) ? "not running"
+				  : follow_health_name(t->health),
+		range, t->changed.sec != 0 ? age : "-", rpo, waiting);
+	if (t->why[0] != '\0')
+		(void)printf("    %s\n", t->why);
+	if (s->problem[0] != '\0')
+		(void)printf("    not sealed: %s\n", s->problem);
+}
+
+static enum err
+show_one(struct cli *c, const char *path, struct error *err)
+{
+	struct follow_status s;
+	struct when now = when_now();
+	enum err rc = follow_load(path, &s, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	if (c->json)
+		print_state(&s, is_stale(&s, &now) ? "stale" : "status");
+	else
+		print_row(&s);
+	if (is_stale(&s, &now) || s.state.health != FOLLOW_PROTECTED)
+		c->incomplete = true;
+	return ERR_OK;
+}
+
+static int
+is_no_dot(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static enum err
+status_root(const struct cli *c, char **out, struct error *err)
+{
+	const char *state = getenv("XDG_STATE_HOME");
+	int n;
+
+	if (c->n_operands > 0)
+		n = asprintf(out, "%s", c->operands[0]);
+	else if (state != NULL && state[0] == '/')
+		n = asprintf(out, "%s/coffer/moosefs", state);
+	else
+		n = asprintf(out, "/var/lib/coffer/moosefs");
+	return n < 0 ? err_set(err, ERR_NOMEM, "out of memory") : ERR_OK;
+}
+
+static enum err
+run_status(struct cli *c, struct error *err)
+{
+	struct dirent **v = NULL;
+	char *root = NULL, *path;
+	struct error why;
+	unsigned shown = 0;
+	int n = 0;
+	enum err rc = status_root(c, &root, err);
+
+	if (rc == ERR_OK) {
+		n = scandir(root, &v, is_no_dot, alphasort);
+		if (n < 0)
+			rc = err_sys(err, errno, "%s", root);
+	}
+	if (rc == ERR_OK && !c->json)
+		(void)printf("%-44s %-11s %21s %8s %8s %10s\n", "SOURCE",
+			"STATE", "CHANGES", "AGE", "RPO", "WAITING");
+	for (int i = 0; i < n && rc == ERR_OK; i++) {
+		why = ERROR_INIT;
+		if (asprintf(&path, "%s/%s/status.json", root, v[i]->d_name) <
+			0)
+			rc = err_set(err, ERR_NOMEM, "out of memory");
+		else if (show_one(c, path, &why) == ERR_OK)
+			shown++;
+		else if (why.code != ERR_NOTFOUND && why.sys_errno != ENOTDIR)
+			on_trouble(&(struct following){ .c = c }, why.msg);
+		if (rc == ERR_OK) {
+			c->incomplete |= why.code != ERR_OK &&
+					 why.code != ERR_NOTFOUND &&
+					 why.sys_errno != ENOTDIR;
+			free(path);
+		}
+	}
+	if (rc == ERR_OK && shown == 0)
+		rc = err_set(err, ERR_NOTFOUND, "%s: nothing is followed here",
+			root);
+	for (int i = 0; i < n; i++)
+		free(v[i]);
+	free(v);
+	free(root);
+	return rc;
+}
+
+static enum err
+run_follow(struct cli *c, struct error *err)
+{
+	if (flag_on(c, "status"))
+		return run_status(c, err);
+	if (c->n_operands == 0)
+		return err_set(err, ERR_USAGE, "follow what?");
+	return run_following(c, err);
+}
+
+static const struct flag follow_flags[] = {
+	{ "seal-every", 0, FLAG_TEXT, "TIME",
+		"a restore point at least so often (default: 10s)" },
+	{ "seal-bytes", 0, FLAG_TEXT, "SIZE",
+		"and after so many bytes (default: 4M)" },
+	{ "metrics", 0, FLAG_TEXT, "FILE",
+		"write metrics for Prometheus's textfile collector" },
+	{ "status", 0, FLAG_BOOL, NULL,
+		"show what is followed on this host; the operand is then the "
+		"directory of the journals" },
+	{ "option", 'o', FLAG_LIST, "NAME=VALUE",
+		"an option of the source; see \"coffer help source NAME\"" },
+	{ "tag", 0, FLAG_LIST, "TAG", "tag the snapshots; also TAG,TAG" },
+	{ "host", 'H', FLAG_TEXT, "NAME", "instead of this host's name" },
+	{ "level", 0, FLAG_TEXT, "N", "zstd level, 1 to 19 (default: 9)" },
+	{ "workers", 0, FLAG_TEXT, "N", "threads that seal (default: 1)" },
+	{ NULL, 0, FLAG_BOOL, NULL, NULL },
+};
+
+const struct command cmd_follow = {
+	.name = "follow",
+	.operands = "SOURCE | --status [DIR]",
+	.summary = "Take changes to safety as they happen",
+	.flags = follow_flags,
+	.operands_max = 1,
+	.run = run_follow,
+};

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* capture: what a journal holds, as entries of a snapshot. */
+#ifndef SOURCE_MOOSEFS_CAPTURE_H
+#define SOURCE_MOOSEFS_CAPTURE_H
+
+#include "base/compiler.h"
+#include "base/err.h"
+#include "source/moosefs/journal.h"
+#include "source/source.h"
+
+struct capture_of {
+	const struct journal *journal;
+	const struct journal_view *view;
+	const char *generation;
+	const char *label; /* of the source */
+	bool complete; /* nothing that was there is left out */
+};
+
+enum err capture_run(const struct capture_of *of, struct sink *sink,
+	struct error *err) MUST_CHECK;
+
+#endif /* SOURCE_MOOSEFS_CAPTURE_H */

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal: lines are gathered for JOURNAL_SYNC_MS and then written and synced
+ * at once (group commit; DeWitt et al. 1984).
+ *
+ * Crash argument.  Lines go to one file from its begin to its end, and only
+ * after what is before them was written.  So whatever a crash leaves of a file
+ * is a beginning of it, perhaps with a torn line or zeroes at its end, and
+ * opening cuts that: a line that is told as durable lies before a sync that
+ * has returned, and is never cut.  A file's name is durable with its first
+ * sync.  An image gets its name after it was checked and synced, so what has
+ * the name of an image is one.  Files are removed after the snapshot that
+ * holds them was committed, and only those that the newest durable image does
+ * not need; a crash in between leaves too many of them, never too few.
+ *
+ * A write or a sync that failed may have left anything behind what was durable
+ * before (and the kernel may have dropped it: fsync tells once), so
+ * journal_recover cuts back to there; the lines come from the master again.
+ */
+#include "source/moosefs/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fsx.h"
+#include "source/moosefs/journal_state.h"
+
+enum {
+	JOURNAL_SYNC_MS = 30, /* after the oldest line that is not durable */
+	PENDING_MAX = 4 << 20,
+	PENDING_WRITE = 1 << 20, /* so many are written at once */
+	SEGMENT_MAX = 64 << 20
+};
+
+static const char new_image[] = "MFSM NEW";
+
+enum err
+journal_open(struct journal **out, const struct journal_conf *conf,
+	struct error *err)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+	enum err rc;
+
+	if (j == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for a journal");
+	j->conf = *conf;
+	j->fd = j->dirfd = -1;
+	buf_init(&j->pending, PENDING_MAX);
+	(void)pthread_mutex_init(&j->lock, NULL);
+	j->dir = strdup(conf->dir);
+	rc = j->dir == NULL ? err_set(err, ERR_NOMEM, "no memory for a name")
+			    : fsx_mkdirs(j->dir, 0750, err);
+	if (rc == ERR_OK) {
+		j->dirfd = open(j->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (j->dirfd < 0)
+			rc = err_sys(err, errno, "%s", j->dir);
+	}
+	if (rc == ERR_OK)
+		rc = journal_load_all(j, err);
+	if (rc != ERR_OK) {
+		journal_close(j);
+		return rc;
+	}
+	*out = j;
+	return ERR_OK;
+}
+
+void
+journal_close(struct journal *j)
+{
+	if (j == NULL)
+		return;
+	fsx_close(&j->fd);
+	fsx_close(&j->dirfd);
+	buf_fini(&j->pending);
+	(void)pthread_mutex_destroy(&j->lock);
+	free(j->images.v);
+	free(j->segments.v);
+	free(j->dir);
+	free(j);
+}
+
+const char *
+journal_dir(const struct journal *j)
+{
+	return j->dir;
+}
+
+static void
+lock(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+}
+
+static enum err
+unlock(struct journal *j, enum err rc)
+{
+	(void)pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+static const struct journal_file *
+base_of(const struct journal *j)
+{
+	return j->images.n > 0 ? &j->images.v[j->images.n - 1] : NULL;
+}
+
+/* ---- lines ---- */
+
+static enum err
+open_segment(struct journal *j, struct error *err)
+{
+	char name[JOURNAL_NAME_MAX];
+
+	journal_load_name(name, "changelog", j->open.first);
+	j->fd = openat(j->dirfd, name,
+		O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC,
+		JOURNAL_MODE);
+	if (j->fd < 0)
+		return err_sys(err, errno, "%s/%s", j->dir, name);
+	j->named = false;
+	return ERR_OK;
+}
+
+static enum err
+write_pending(struct journal *j, struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	if (j->pending.len == 0)
+		return ERR_OK;
+	if (j->fd < 0)
+		rc = open_segment(j, err);
+	if (rc == ERR_OK)
+		rc = fsx_write(j->fd, j->pending.data, j->pending.len, j->dir,
+			err);
+	if (rc != ERR_OK)
+		return rc;
+	j->written += j->pending.len;
+	buf_clear(&j->pending);
+	return ERR_OK;
+}
+
+static enum err
+sync_all(struct journal *j, struct error *err)
+{
+	enum err rc;
+
+	if (!j->dirty)
+		return ERR_OK;
+	rc = write_pending(j, err);
+	if (rc == ERR_OK && fdatasync(j->fd) != 0)
+		rc = err_sys(err, errno, "%s", j->dir);
+	if (rc == ERR_OK && !j->named)
+		rc = fsx_sync_dir(j->dirfd, j->dir, err);
+	if (rc != ERR_OK)
+		return rc;
+	j->named = true;
+	j->dirty = false;
+	j->durable = j->chain.next;
+	j->open.last = j->durable - 1;
+	j->open.size = j->written;
+	j->seconds = j->pending_seconds;
+	j->saved = when_now();
+	return ERR_OK;
+}
+
+/* What was synced becomes a file that does not change any more. */
+static enum err
+close_segment(struct journal *j, struct error *err)
+{
+	struct stat st;
+	enum err rc = sync_all(j, err);
+
+	if (rc != ERR_OK || j->fd < 0)
+		return rc;
+	if (fstat(j->fd, &st) != 0)
+		return err_sys(err, errno, "%s", j->dir);
+	j->open.time.sec = st.st_mtim.tv_sec;
+	j->open.time.nsec = (uint32_t)st.st_mtim.tv_nsec;
+	rc = journal_load_add(&j->segments, &j->open, err);
+	if (rc == ERR_OK)
+		fsx_close(&j->fd);
+	return rc;
+}
+
+static enum err
+take_line(struct journal *j, uint64_t id, const char *text, size_t len,
+	struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	if (j->written >= SEGMENT_MAX)
+		rc = close_segment(j, err);
+	if (j->fd < 0 && !j->dirty) {
+		j->open = (struct journal_file){ .first = id, .last = id - 1 };
+		j->written = 0;
+	}
+	if (rc == ERR_OK)
+		rc = mfs_change_put(&j->pending, id, text, len, err);
+	if (rc != ERR_OK)
+		return rc;
+	if (!j->dirty)
+		j->dirty_since = mono_sec();
+	j->dirty = true;
+	if (j->pending.len >= PENDING_WRITE)
+		rc = write_pending(j, err);
+	return rc;
+}
+
+enum err
+journal_add(struct journal *j, uint64_t id, const char *text, size_t len,
+	enum mfs_link *link, struct error *err)
+{
+	uint64_t seconds = 0;
+	enum err rc = mfs_change_check_text(&seconds, text, len, err);
+
+	if (rc != ERR_OK)
+		return err_wrap(err, "change %" PRIu64, id);
+	lock(j);
+	*link = mfs_chain_add(&j->chain, id, text, len);
+	if (*link == MFS_LINK_NEXT) {
+		rc = take_line(j, id, text, len, err);
+		j->pending_seconds = seconds;
+	}
+	return unlock(j, rc);
+}
+
+enum err
+journal_sync(struct journal *j, struct error *err)
+{
+	lock(j);
+	return unlock(j, sync_all(j, err));
+}
+
+int
+journal_due(struct journal *j)
+{
+	double ms;
+	int due = -1;
+
+	lock(j);
+	if (j->dirty) {
+		ms = JOURNAL_SYNC_MS - (mono_sec() - j->dirty_since) * 1000;
+		due = ms > 0 ? (int)ms : 0;
+	}
+	(void)unlock(j, ERR_OK);
+	return due;
+}
+
+static enum err
+cut_back(struct journal *j, struct error *err)
+{
+	char name[JOURNAL_NAME_MAX];
+	enum err rc = ERR_OK;
+
+	if (j->fd < 0)
+		return ERR_OK;
+	journal_load_name(name, "changelog", j->open.first);
+	if (j->open.size == 0 && unlinkat(j->dirfd, name, 0) != 0)
+		rc = err_sys(err, errno, "%s/%s", j->dir, name);
+	else if (j->open.size > 0 && ftruncate(j->fd, (off_t)j->open.size) != 0)
+		rc = err_sys(err, errno, "%s/%s", j->dir, name);
+	return rc;
+}
+
+enum err
+journal_recover(struct journal *j, struct error *err)
+{
+	uint64_t durable;
+	enum err rc;
+
+	lock(j);
+	durable = j->durable;
+	buf_clear(&j->pending);
+	rc = cut_back(j, err);
+	if (rc == ERR_OK) {
+		fsx_close(&j->fd);
+		j->dirty = false;
+		rc = journal_load_all(j, err);
+	}
+	if (rc == ERR_OK && j->durable < durable)
+		rc = err_set(err, ERR_CORRUPT,
+			"%s: lines that were durable are gone", j->dir);
+	return unlock(j, rc);
+}
+
+/* ---- the base ---- */
+
+bool
+journal_has_begun(struct journal *j)
+{
+	bool begun;
+
+	lock(j);
+	begun = j->begun;
+	(void)unlock(j, ERR_OK);
+	return begun;
+}
+
+enum err
+journal_begin(struct journal *j, uint64_t version, struct error *err)
+{
+	enum err rc;
+
+	lock(j);
+	rc = close_segment(j, err);
+	if (rc == ERR_OK) {
+		mfs_chain_init(&j->chain, version);
+		j->durable = version;
+		j->begun = true;
+	}
+	return unlock(j, rc);
+}
+
+static enum err
+fill_image(struct journal *j, const char *name, uint64_t version,
+	struct journal_file *f, struct error *err)
+{
+	struct stat st;
+
+	if (fstatat(j->dirfd, name, &st, 0) != 0)
+		return err_sys(err, errno, "%s/%s", j->dir, name);
+	*f = (struct journal_file){ .first = version,
+		.last = version,
+		.size = (uint64_t)st.st_size,
+		.time = { st.st_mtim.tv_sec, (uint32_t)st.st_mtim.tv_nsec } };
+	return ERR_OK;
+}
+
+/* The file is there by its name. */
+static enum err
+new_base(struct journal *j, const char *name, uint64_t version, uint64_t id,
+	struct error *err)
+{
+	struct journal_file f;
+	enum err rc = fsx_sync_dir(j->dirfd, j->dir, err);
+
+	if (rc == ERR_OK)
+		rc = fill_image(j, name, version, &f, err);
+	if (rc == ERR_OK)
+		rc = journal_load_add(&j->images, &f, err);
+	if (rc == ERR_OK)
+		j->id = id;
+	return rc;
+}
+
+enum err
+journal_adopt(struct journal *j, const char *path, bool move,
+	const struct mfs_header *h, struct error *err)
+{
+	char name[JOURNAL_NAME_MAX];
+	const struct journal_file *base;
+	enum err rc = ERR_OK;
+	int failed;
+
+	lock(j);
+	base = base_of(j);
+	if (base != NULL && base->first >= h->version)
+		return unlock(j, ERR_OK);
+	journal_load_name(name, "metadata", h->version);
+	failed = move ? renameat(AT_FDCWD, path, j->dirfd, name)
+		      : symlinkat(path, j->dirfd, name);
+	if (failed != 0)
+		rc = err_sys(err, errno, "%s/%s", j->dir, name);
+	if (rc == ERR_OK)
+		rc = new_base(j, name, h->version, h->id, err);
+	return unlock(j, rc);
+}
+
+enum err
+journal_adopt_new(struct journal *j, struct error *err)
+{
+	static const char tmp[] = "image.tmp";
+	char name[JOURNAL_NAME_MAX];
+	enum err rc;
+	int fd;
+
+	lock(j);
+	journal_load_name(name, "metadata", 1);
+	fd = openat(j->dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+		JOURNAL_MODE);
+	if (fd < 0)
+		return unlock(j, err_sys(err, errno, "%s/%s", j->dir, tmp));
+	rc = fsx_write(fd, new_image, sizeof(new_image) - 1, tmp, err);
+	if (rc == ERR_OK && fsync(fd) != 0)
+		rc = err_sys(err, errno, "%s/%s", j->dir, tmp);
+	fsx_close(&fd);
+	if (rc == ERR_OK && renameat(j->dirfd, tmp, j->dirfd, name) != 0)
+		rc = err_sys(err, errno, "%s/%s", j->dir, name);
+	if (rc == ERR_OK)
+		rc = new_base(j, name, 1, 0, err);
+	return unlock(j, rc);
+}
+
+/* ---- what there is ---- */
+
+static uint64_t
+waiting(const struct journal *j)
+{
+	const struct journal_file *base = base_of(j);
+	uint64_t sum = j->fd >= 0 || j->dirty ? j->written + j->pending.len : 0;
+
+	for (size_t i = j->segments.n; i > 0; i--) {
+		if (j->segments.v[i - 1].last < j->sealed)
+			break;
+		sum += j->segments.v[i - 1].size;
+	}
+	if (base != NULL && base->first != j->sealed_base)
+		sum += base->size;
+	return sum;
+}
+
+void
+journal_figures(struct journal *j, struct journal_figures *out)
+{
+	const struct journal_file *base;
+
+	lock(j);
+	base = base_of(j);
+	*out = (struct journal_figures){ .has_base = base != NULL,
+		.base = base != NULL ? base->first : 0,
+		.next = j->chain.next,
+		.durable = j->durable,
+		.sealed = j->sealed,
+		.base_sealed = base != NULL && base->first == j->sealed_base,
+		.seconds = j->seconds,
+		.saved = j->saved,
+		.bytes_waiting = waiting(j) };
+	(void)unlock(j, ERR_OK);
+}
+
+/* ---- pins ---- */
+
+static enum err
+fill_view(struct journal *j, struct journal_view *v, struct error *err)
+{
+	const struct journal_file *base = base_of(j);
+	size_t at = 0, n;
+
+	*v = (struct journal_view){ .id = j->id, .seconds = j->seconds };
+	if (base == NULL)
+		return ERR_OK;
+	v->has_base = true;
+	v->base = *base;
+	v->first = base->first;
+	while (at < j->segments.n && j->segments.v[at].last < base->first)
+		at++;
+	n = j->segments.n - at;
+	v->v = calloc(n + 1, sizeof(*v->v));
+	if (v->v == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for segments");
+	if (n > 0)
+		memcpy(v->v, j->segments.v + at, n * sizeof(*v->v));
+	v->n = n;
+	v->last = n > 0 ? v->v[n - 1].last : v->first - 1;
+	return ERR_OK;
+}
+
+enum err
+journal_pin(struct journal *j, struct journal_view *out, struct error *err)
+{
+	enum err rc;
+
+	lock(j);
+	rc = close_segment(j, err);
+	if (rc == ERR_OK)
+		rc = fill_view(j, out, err);
+	return unlock(j, rc);
+}
+
+static enum err
+write_sealed(struct journal *j, struct error *err)
+{
+	char text[48];
+	int fd, n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n",
+			j->sealed, j->sealed_base);
+	enum err rc;
+
+	fd = openat(j->dirfd, "sealed.tmp",
+		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, JOURNAL_MODE);
+	if (fd < 0)
+		return err_sys(err, errno, "%s/sealed.tmp", j->dir);
+	rc = fsx_write(fd, text, (size_t)n, "sealed.tmp", err);
+	if (rc == ERR_OK && fdatasync(fd) != 0)
+		rc = err_sys(err, errno, "%s/sealed.tmp", j->dir);
+	fsx_close(&fd);
+	if (rc == ERR_OK &&
+		renameat(j->dirfd, "sealed.tmp", j->dirfd, "sealed") != 0)
+		rc = err_sys(err, errno, "%s/sealed", j->dir);
+	return rc;
+}
+
+/* The first n files of a set, by their names. */
+static enum err
+drop(struct journal *j, struct journal_set *s, size_t n, const char *kind,
+	struct error *err)
+{
+	char name[JOURNAL_NAME_MAX];
+
+	for (size_t i = 0; i < n; i++) {
+		journal_load_name(name, kind, s->v[i].first);
+		if (unlinkat(j->dirfd, name, 0) != 0 && errno != ENOENT)
+			return err_sys(err, errno, "%s/%s", j->dir, name);
+	}
+	if (n > 0)
+		memmove(s->v, s->v + n, (s->n - n) * sizeof(*s->v));
+	s->n -= n;
+	return ERR_OK;
+}
+
+/* Only once the base itself is sealed: until then the one before it is what
+ * the last snapshot begins at. */
+static enum err
+drop_old(struct journal *j, struct error *err)
+{
+	const struct journal_file *base = base_of(j);
+	size_t n = 0;
+	enum err rc;
+
+	if (base == NULL || base->first != j->sealed_base)
+		return ERR_OK;
+	while (n < j->segments.n && j->segments.v[n].last < base->first &&
+		j->segments.v[n].last < j->sealed)
+		n++;
+	rc = drop(j, &j->segments, n, "changelog", err);
+	return rc == ERR_OK
+		       ? drop(j, &j->images, j->images.n - 1, "metadata", err)
+		       : rc;
+}
+
+enum err
+journal_unpin(struct journal *j, struct journal_view *v, bool sealed,
+	struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	lock(j);
+	if (sealed && v->has_base) {
+		j->sealed = v->last + 1;
+		j->sealed_base = v->base.first;
+		rc = write_sealed(j, err);
+		if (rc == ERR_OK)
+			rc = drop_old(j, err);
+	}
+	free(v->v);
+	*v = (struct journal_view){ .has_base = false };
+	return unlock(j, rc);
+}
+
+static enum err
+open_file(const struct journal *j, const char *kind, uint64_t n, int *fd,
+	struct error *err)
+{
+	char name[JOURNAL_NAME_MAX];
+
+	journal_load_name(name, kind, n);
+	*fd = openat(j->dirfd, name, O_RDONLY | O_CLOEXEC);
+	return *fd >= 0 ? ERR_OK : err_sys(err, errno, "%s/%s", j->dir, name);
+}
+
+enum err
+journal_open_base(const struct journal *j, const struct journal_view *v,
+	int *fd, struct error *err)
+{
+	return open_file(j, "metadata", v->base.first, fd, err);
+}
+
+enum err
+journal_open_segment(const struct journal *j, const struct journal_file *f,
+	int *fd, struct error *err)
+{
+	return open_file(j, "changelog", f->first, fd, err);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* receive_inside: what the thread that receives shares with itself: the
+ * generations and the state (receive.c), a connection (session.c). */
+#ifndef SOURCE_MOOSEFS_RECEIVE_INSIDE_H
+#define SOURCE_MOOSEFS_RECEIVE_INSIDE_H
+
+#include <pthread.h>
+
+#include "source/moosefs/receive.h"
+
+enum { GENERATIONS_MAX = 16, STATES_MAX = 8 };
+
+struct generation {
+	struct journal *journal;
+	char name[HOME_GEN_MAX];
+};
+
+struct receive {
+	struct receive_conf conf;
+	struct home home;
+	char *image_tmp;
+	pthread_t thread;
+	bool running;
+	_Atomic bool stop;
+
+	/* the receiving thread's own */
+	bool branch; /* the next connection begins a new generation */
+	unsigned behind; /* connections that ended before our last change */
+
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t wake; /* stop */
+	struct generation gens[GENERATIONS_MAX]; /* the last one receives */
+	size_t n_gens;
+	struct receive_state states[STATES_MAX]; /* the last one is now */
+	size_t n_states;
+	unsigned changes;
+};
+
+/* ---- receive.c ---- */
+
+void receive_set(struct receive *r, enum follow_health health, const char *why);
+void receive_heard(struct receive *r);
+/* The generation that receives; NULL: none. */
+struct journal *receive_target(struct receive *r);
+/* From now on this one does: the newest of this file system, or with branch
+ * one after it; the one with this name. */
+enum err receive_use(struct receive *r, uint64_t id,
+	struct error *err) MUST_CHECK;
+enum err receive_use_current(struct receive *r, struct error *err) MUST_CHECK;
+
+/* ---- session.c ---- */
+
+/* A connection, up to its end, or with once to the end of the logs.  Why it
+ * ended: ERR_AGAIN for what another one can make good. */
+enum err session_run(struct receive *r, bool once,
+	struct error *err) MUST_CHECK;
+
+#endif /* SOURCE_MOOSEFS_RECEIVE_INSIDE_H */
