@@ -21,11 +21,12 @@
  * directories takes about 35 MB, 10 million files with all about 1.1 GB.
  *
  * What lines do not tell, and so is not known behind them until the next
- * image: the inodes that SNAPSHOT makes, and those of directories that UNDEL
- * makes anew (mfs_edges_gaps counts both).  When the time of a file in the
- * trash is over no line names it; it stays MFS_DELETED here until its number
- * is used again.  The last name of a file that has no time in the trash, or of
- * what is no file, is told as MFS_DELETED, too, where the kind is not known.
+ * image: what SNAPSHOT makes, overwrites and removes, and the inodes of
+ * directories that UNDEL makes anew (mfs_edges_gaps counts both).  When the
+ * time of a file in the trash is over no line names it: it stays MFS_DELETED
+ * here until its number is used again.  What was deleted is told as
+ * MFS_DELETED, too, where it has no time in the trash or is no file and its
+ * kind is not known.
  *
  * One thread.  Names are bytes; anything may be in an image or a line.
  */

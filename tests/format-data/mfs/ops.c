@@ -2,11 +2,11 @@
 /*
  * ops: changes of names on a MooseFS master, through the client as a library.
  *
- *   ops HOST PORT first|second|many COUNT
+ *   ops HOST PORT first|second
  *
- * "first" makes a tree; "second", later, does what can happen to a name;
- * "many" makes COUNT files.  Links are asked for by the names under which
- * libmfsio exports what it has inside.
+ * "first" makes a tree; "second", later, does what can happen to a name.
+ * Links are asked for by the names under which libmfsio exports what it has
+ * inside.
  */
 #include <fcntl.h>
 #include <mfsio.h>
@@ -133,43 +133,23 @@ second(void)
 	sleep(2);
 }
 
-static void
-many(int n)
-{
-	char path[64];
-
-	for (int d = 0; d < 60; d++) {
-		snprintf(path, sizeof(path), "/many%02d", d);
-		if (mfs_mkdir(path, 0755) < 0)
-			break;
-	}
-	for (int i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "/many%02d/report-%06d.txt",
-			i % 60, rand());
-		(void)mfs_mknod(path, S_IFREG | 0644, 0);
-	}
-}
-
 int
 main(int argc, char **argv)
 {
 	mfscfg cfg = { .masterhost = "127.0.0.1" };
 
-	need(argc == 5, "usage");
+	need(argc == 4, "usage");
 	cfg.masterhost = argv[1];
 	cfg.masterport = argv[2];
 	cfg.mountpoint = "/fixture";
 	cfg.masterpath = "/";
 	cfg.read_cache_mb = cfg.write_cache_mb = 16;
 	cfg.io_try_cnt = 3;
-	srand((unsigned)atoi(argv[4]));
 	need(mfs_init(&cfg, 0) >= 0, "connect");
 	if (strcmp(argv[3], "first") == 0)
 		first();
-	else if (strcmp(argv[3], "second") == 0)
-		second();
 	else
-		many(atoi(argv[4]));
+		second();
 	if (strcmp(argv[3], "second") == 0)
 		_exit(0); /* what is open stays open */
 	mfs_term();
