@@ -379,106 +379,159 @@ draw_free(struct model *m)
 	return i;
 }
 
-/* One change: its line in out, empty where nothing could be done. */
+/* One change each: its line in out, which stays empty where the change cannot
+ * be. */
+static void
+step_create(struct model *m, uint32_t dir, const char *name, char *out)
+{
+	uint32_t inode;
+	char text[256];
+
+	if (m->n > LINKS - 4 || model_find(m, dir, name) != NULL)
+		return;
+	inode = draw_free(m);
+	if (inode == 0)
+		return;
+	escaped(name, text);
+	m->kinds[inode] = 1 + (int)prng_below(&m->p, 3);
+	model_add(m, dir, inode, name, MFS_NAMED);
+	if (m->kinds[inode] == MFS_SYMLINK)
+		sprintf(out, "%" PRIu64 ": 1|SYMLINK(%u,%s,to,0,0):%u", m->id,
+			dir, text, inode);
+	else
+		sprintf(out, "%" PRIu64 ": 1|CREATE(%u,%s,%d,420,18,0,0,0):%u",
+			m->id, dir, text, m->kinds[inode], inode);
+}
+
+static void
+step_link(struct model *m, uint32_t dir, const char *name, char *out)
+{
+	struct link *l = draw_link(m);
+	char text[256];
+
+	if (l == NULL || m->kinds[l->child] != MFS_FILE || m->n > LINKS - 4 ||
+		model_find(m, dir, name) != NULL)
+		return;
+	escaped(name, text);
+	sprintf(out, "%" PRIu64 ": 1|LINK(%u,%u,%s)", m->id, l->child, dir,
+		text);
+	model_add(m, dir, l->child, name, MFS_NAMED);
+}
+
+static void
+step_unlink(struct model *m, char *out)
+{
+	struct link *l = draw_link(m);
+	char text[256];
+
+	if (l == NULL ||
+		(m->kinds[l->child] == MFS_DIR && !model_empty(m, l->child)))
+		return;
+	escaped(l->name, text);
+	sprintf(out, "%" PRIu64 ": 1|UNLINK(%u,%s):%u", m->id, l->parent, text,
+		l->child);
+	model_unlink(m, l);
+}
+
+/* What is there may be replaced by its like, if it is no directory in use. */
+static bool
+model_replaces(struct model *m, const struct link *l, const struct link *victim)
+{
+	if (victim == NULL)
+		return true;
+	return victim->child != l->child &&
+	       (m->kinds[victim->child] == MFS_DIR) ==
+		       (m->kinds[l->child] == MFS_DIR) &&
+	       model_empty(m, victim->child);
+}
+
+static void
+step_move(struct model *m, uint32_t dir, const char *name, char *out)
+{
+	struct link *l = draw_link(m), *victim, kept;
+	char from[256], to[256];
+
+	if (l == NULL || model_below(m, dir, l->child))
+		return;
+	victim = model_find(m, dir, name);
+	if (!model_replaces(m, l, victim))
+		return;
+	kept = *l;
+	escaped(l->name, from);
+	escaped(name, to);
+	sprintf(out, "%" PRIu64 ": 1|MOVE(%u,%s,%u,%s):%u", m->id, l->parent,
+		from, dir, to, l->child);
+	if (victim != NULL)
+		model_unlink(m, victim);
+	l = model_find(m, kept.parent, kept.name);
+	l->parent = dir;
+	strcpy(l->name, name);
+}
+
+static void
+step_purge(struct model *m, char *out)
+{
+	struct link *l = draw_deleted(m);
+
+	if (l == NULL)
+		return;
+	sprintf(out, "%" PRIu64 ": 1|PURGE(%u)", m->id, l->child);
+	l->kind = MFS_PURGED;
+}
+
+/* Another path in the trash, and perhaps back to it: two lines then. */
+static void
+step_undel(struct model *m, uint32_t dir, const char *name, char *out)
+{
+	struct link *l = draw_deleted(m);
+	char path[6200];
+	int n;
+
+	if (l == NULL || model_find(m, dir, name) != NULL)
+		return;
+	model_path(m, dir, name, l->name);
+	escaped(l->name, path);
+	n = sprintf(out, "%" PRIu64 ": 1|SETPATH(%u,%s)", m->id, l->child,
+		path);
+	if (prng_below(&m->p, 2) == 0)
+		return;
+	m->id++;
+	sprintf(out + n, "\n%" PRIu64 ": 1|UNDEL(%u)", m->id, l->child);
+	l->parent = dir;
+	l->kind = MFS_NAMED;
+	strcpy(l->name, name);
+}
+
 static void
 model_step(struct model *m, char *out)
 {
-	char name[64], name_e[256], old_e[6200];
-	uint32_t dir = draw_dir(m), free_one;
-	struct link *l, *victim;
-	uint64_t id = m->id;
+	uint32_t dir = draw_dir(m);
+	char name[64];
 
 	*out = '\0';
 	draw_name(m, name);
-	escaped(name, name_e);
 	switch (prng_below(&m->p, 10)) {
 	case 0:
 	case 1:
 	case 2:
-		if (m->n > LINKS - 4 || model_find(m, dir, name) != NULL)
-			return;
-		free_one = draw_free(m);
-		if (free_one == 0)
-			return;
-		m->kinds[free_one] = 1 + (int)prng_below(&m->p, 3);
-		model_add(m, dir, free_one, name, MFS_NAMED);
-		if (m->kinds[free_one] == MFS_SYMLINK)
-			sprintf(out, "%" PRIu64 ": 1|SYMLINK(%u,%s,to,0,0):%u",
-				id, dir, name_e, free_one);
-		else
-			sprintf(out,
-				"%" PRIu64 ": 1|CREATE(%u,%s,%d,420,18,0,0,0)"
-				":%u",
-				id, dir, name_e, m->kinds[free_one], free_one);
-		return;
+		step_create(m, dir, name, out);
+		break;
 	case 3:
-		l = draw_link(m);
-		if (l == NULL || m->kinds[l->child] != MFS_FILE ||
-			m->n > LINKS - 4 || model_find(m, dir, name) != NULL)
-			return;
-		sprintf(out, "%" PRIu64 ": 1|LINK(%u,%u,%s)", id, l->child, dir,
-			name_e);
-		model_add(m, dir, l->child, name, MFS_NAMED);
-		return;
+		step_link(m, dir, name, out);
+		break;
 	case 4:
 	case 5:
-		l = draw_link(m);
-		if (l == NULL || (m->kinds[l->child] == MFS_DIR &&
-					 !model_empty(m, l->child)))
-			return;
-		escaped(l->name, name_e);
-		sprintf(out, "%" PRIu64 ": 1|UNLINK(%u,%s):%u", id, l->parent,
-			name_e, l->child);
-		model_unlink(m, l);
-		return;
+		step_unlink(m, out);
+		break;
 	case 6:
 	case 7:
-		l = draw_link(m);
-		if (l == NULL || model_below(m, dir, l->child))
-			return;
-		victim = model_find(m, dir, name);
-		if (victim != NULL &&
-			(victim->child == l->child ||
-				(m->kinds[victim->child] == MFS_DIR) !=
-					(m->kinds[l->child] == MFS_DIR) ||
-				!model_empty(m, victim->child)))
-			return;
-		escaped(l->name, old_e);
-		sprintf(out, "%" PRIu64 ": 1|MOVE(%u,%s,%u,%s):%u", id,
-			l->parent, old_e, dir, name_e, l->child);
-		if (victim != NULL) {
-			struct link kept = *l;
-
-			model_unlink(m, victim);
-			l = model_find(m, kept.parent, kept.name);
-		}
-		l->parent = dir;
-		strcpy(l->name, name);
-		return;
+		step_move(m, dir, name, out);
+		break;
 	case 8:
-		l = draw_deleted(m);
-		if (l == NULL)
-			return;
-		sprintf(out, "%" PRIu64 ": 1|PURGE(%u)", id, l->child);
-		l->kind = MFS_PURGED;
-		return;
+		step_purge(m, out);
+		break;
 	default:
-		l = draw_deleted(m);
-		if (l == NULL || model_find(m, dir, name) != NULL)
-			return;
-		model_path(m, dir, name, l->name);
-		escaped(l->name, old_e);
-		sprintf(out, "%" PRIu64 ": 1|SETPATH(%u,%s)", id, l->child,
-			old_e);
-		if (prng_below(&m->p, 2) == 0)
-			return;
-		sprintf(out + strlen(out), "\n%" PRIu64 ": 1|UNDEL(%u)", id + 1,
-			l->child);
-		m->id++;
-		l->parent = dir;
-		l->kind = MFS_NAMED;
-		strcpy(l->name, name);
-		return;
+		step_undel(m, dir, name, out);
 	}
 }
 
