@@ -337,7 +337,7 @@ run_status(struct cli *c, struct error *err)
 
 	if (rc == ERR_OK) {
 		n = scandir(root, &v, is_no_dot, alphasort);
-		if (n < 0)
+		if (n < 0 && errno != ENOENT)
 			rc = err_sys(err, errno, "%s", root);
 	}
 	if (rc == ERR_OK && !c->json)

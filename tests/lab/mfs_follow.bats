@@ -1,0 +1,296 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# A real MooseFS master is followed, and one of the two or both are killed,
+# moved on by an hour, or replaced.  What is told as protected is compared with
+# the master's own files.
+
+load lab
+
+setup_file() { mfs_start a 9600; }
+
+FOLLOWER=
+
+follow_start() {
+	"$COFFER" follow "moosefs:$(mfs_address "${1:-a}")" -o journal="$T/j" \
+		-o image-delay=1 --seal-every 1s --json >>"$T/events" \
+		2>>"$T/follow.err" 3>&- &
+	FOLLOWER=$!
+}
+
+# One that is killed or asked to end.
+follow_end() {
+	kill -s "${SIGNAL:-TERM}" "$FOLLOWER"
+	local status=0
+	wait "$FOLLOWER" || status=$?
+	FOLLOWER=
+	return $status
+}
+
+teardown() {
+	[ -z "$FOLLOWER" ] || SIGNAL=KILL follow_end || true
+	rm -rf "${T:?}"
+}
+
+status_of() { # FIELD
+	python3 -c 'import json,sys
+print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
+		"$T/j/$(mfs_address "${2:-a}" | tr : _)/status.json" "$1" 2>/dev/null
+}
+
+# until_is FIELD VALUE [NAME], for up to 20 s
+until_is() {
+	local i
+	for i in $(seq 200); do
+		[ "$(status_of "$1" "$3")" = "$2" ] && return 0
+		sleep 0.1
+	done
+	echo "$1 is $(status_of "$1" "$3"), not $2"
+	cat "$T/follow.err" "$T/events"
+	return 1
+}
+
+last_of() { cat "$(mfs_data "${1:-a}")"/changelog.0.mfs \
+	"$(mfs_data "${1:-a}")"/changelog.1.mfs 2>/dev/null |
+	cut -d : -f 1 | sort -n | tail -n 1; }
+
+caught_up() { until_is last "$(last_of "$1")" "$1"; }
+
+# All lines of the newest snapshot, from its image on, are the master's own.
+same_as_master() {
+	local gen
+	gen=$(coffer ls latest | sed -n 's|^/\(.*\)/metadata.mfs$|\1|p')
+	[ -n "$gen" ]
+	coffer ls latest | grep changelog/ | while read -r path; do
+		coffer cat "latest:$path"
+	done >"$T/lines"
+	[ -s "$T/lines" ]
+	cat "$(mfs_data "${1:-a}")"/changelog.*.mfs | sort -n -t : -k 1,1 -u >"$T/own"
+	local first last
+	first=$(mfs_first_id "$T/lines")
+	last=$(mfs_last_id "$T/lines")
+	echo "lines $first to $last"
+	awk -F : -v a="$first" -v b="$last" '$1 >= a && $1 <= b' "$T/own" |
+		cmp - "$T/lines"
+	echo "$last" >"$T/last"
+}
+
+# The lines of the journal of the newest generation, durable ones and those
+# of the file at hand.
+journal_last() {
+	cat "$T"/j/*/"$(cat "$T"/j/*/current)"/changelog.*.mfs | cut -d : -f 1 |
+		sort -n | tail -n 1
+}
+
+@test "moosefs: one set now is what the master has" {
+	new_repo
+	mfs_ops a /once 100
+	sleep 0.3
+	coffer backup -q "moosefs:$(mfs_address a)"
+	same_as_master
+	[ "$(cat "$T/last")" = "$(last_of)" ]
+	[ "$(coffer cat latest:/moosefs.json | tr , '\n' | grep '"last"' | tr -dc 0-9)" = "$(last_of)" ]
+}
+
+@test "moosefs: followed while 20,000 changes are made, sealed at the end" {
+	new_repo
+	follow_start
+	until_is state protected
+	mfs_ops a /many 20000 >/dev/null
+	sleep 0.3
+	caught_up
+	follow_end
+	same_as_master
+	[ "$(cat "$T/last")" = "$(last_of)" ]
+	coffer check
+}
+
+@test "moosefs: the follower is killed under load and goes on where it was" {
+	new_repo
+	follow_start
+	until_is state protected
+	for i in 1 2 3; do
+		mfs_ops a "/killed$i" 3000 2000 >/dev/null 3>&- &
+		sleep 0.7
+		SIGNAL=KILL follow_end || true
+		wait $!
+		follow_start
+		until_is state protected
+	done
+	caught_up
+	follow_end
+	same_as_master
+	[ "$(cat "$T/last")" = "$(last_of)" ]
+	grep -c -E '"(hole|went back|other id)"' "$T/events" && false
+	true
+}
+
+@test "moosefs: the master is killed under load and comes back" {
+	new_repo
+	follow_start
+	until_is state protected
+	mfs_ops a /dies 100000 5000 >/dev/null 2>&1 3>&- &
+	sleep 1
+	SIGNAL=KILL mfs_stop a master
+	kill $! || true
+	until_is state connecting
+	protected=$(status_of last)
+	mfs_start a 9600
+	until_is state protected
+	mfs_ops a /again 100 >/dev/null
+	sleep 0.3
+	caught_up
+	[ "$(last_of)" -gt "$protected" ]
+	follow_end
+	same_as_master
+}
+
+@test "moosefs: both are killed; nothing that was protected is missing" {
+	new_repo
+	follow_start
+	until_is state protected
+	mfs_ops a /both 100000 5000 >/dev/null 2>&1 3>&- &
+	sleep 1.5
+	SIGNAL=KILL follow_end || true
+	protected=$(status_of last)
+	SIGNAL=KILL mfs_stop a master
+	kill $! || true
+	[ "$(journal_last)" -ge "$protected" ]
+	# What the dead master has, and the journal up to there, is the same.
+	cat "$(mfs_data a)"/changelog.*.mfs | sort -n -t : -k 1,1 -u >"$T/own"
+	cat "$T"/j/*/"$(cat "$T"/j/*/current)"/changelog.*.mfs >"$T/lines"
+	head -n -1 "$T/lines" | grep -Fxvf "$T/own" | head -3 >"$T/not"
+	awk -F : -v last="$(tail -n 1 "$T/own" | cut -d : -f 1)" '$1 <= last' \
+		"$T/not" >"$T/wrong"
+	[ ! -s "$T/wrong" ]
+	mfs_start a 9600
+	follow_start
+	until_is state protected
+	mfs_ops a /after 50 >/dev/null
+	sleep 0.3
+	caught_up
+	follow_end
+	same_as_master
+	[ "$(cat "$T/last")" -ge "$protected" ]
+}
+
+@test "moosefs: an hour ends: its image is the new base, the old lines go" {
+	new_repo
+	mfs_start h 9610 --at '2026-11-21 09:59:54'
+	follow_start h
+	until_is state protected h
+	mfs_ops h /hour 2000 300 >/dev/null
+	sleep 4
+	mfs_ops h /next 100 >/dev/null
+	sleep 2.5
+	version=$(mfsmetadump -s HEAD "$(mfs_data h)/metadata.mfs.back" |
+		tr -dc '0-9\n ' | tr ' ' '\n' | head -1 || true)
+	caught_up h
+	[ "$(status_of first h)" -gt 1000 ]
+	follow_end
+	same_as_master h
+	[ "$(find "$T/j" -name 'metadata.*.mfs' | wc -l)" -eq 1 ]
+	coffer cat "latest:$(coffer ls latest | grep metadata.mfs)" |
+		cmp - "$(mfs_data h)/metadata.mfs.back"
+	mfs_stop h
+}
+
+@test "moosefs: a master that went back begins a new generation" {
+	new_repo
+	mfs_start w 9620
+	mfs_ops w /a 100 >/dev/null
+	mfs_stop w master
+	cp -r "$(mfs_data w)" "$LAB/w.old"
+	mfs_start w 9620
+	follow_start w
+	until_is state protected w
+	mfs_ops w /b 200 >/dev/null
+	sleep 0.5
+	caught_up w
+	before=$(status_of last w)
+	mfs_stop w master
+	rm -rf "$(mfs_data w)"
+	cp -r "$LAB/w.old" "$(mfs_data w)"
+	mfs_start w 9620
+	mfs_ops w /c 10 >/dev/null
+	for i in $(seq 200); do
+		[[ $(status_of name w) == *.1 ]] && break
+		sleep 0.1
+	done
+	until_is state protected w
+	[[ $(status_of name w) == *.1 ]]
+	sleep 0.3
+	caught_up w
+	follow_end
+	grep -q '"went back"' "$T/events"
+	same_as_master w
+	# Both histories are there, each by its own name.
+	[ "$(coffer snapshots --json | grep -o 'moosefs:[^"]*' | sort -u | wc -l)" -eq 2 ]
+	old=$(ls -d "$T"/j/*/*.1)
+	old=${old%.1}
+	cat "$old"/changelog.*.mfs | cut -d : -f 1 | grep -qx "$before"
+	mfs_stop w
+}
+
+@test "moosefs: another file system at the same address" {
+	new_repo
+	mfs_start o 9630
+	mfs_ops o /a 50 >/dev/null
+	follow_start o
+	until_is state protected o
+	name=$(status_of name o)
+	mfs_stop o
+	rm -rf "$(mfs_data o)"
+	mkdir "$(mfs_data o)"
+	mfs_start o 9630
+	mfs_ops o /x 20 >/dev/null
+	for i in $(seq 200); do
+		[ "$(status_of name o)" != "$name" ] && break
+		sleep 0.1
+	done
+	until_is state protected o
+	[ "$(status_of name o)" != "$name" ]
+	sleep 0.3
+	caught_up o
+	follow_end
+	grep -q '"other id"' "$T/events"
+	same_as_master o
+	[ -d "$T/j/$(mfs_address o | tr : _)/${name#*#}" ]
+	mfs_stop o
+}
+
+@test "moosefs: from the files of a master, torn ones and ones with holes" {
+	new_repo
+	mfs_ops a /disk 100 >/dev/null
+	sleep 0.3
+	cp -r "$(mfs_data a)" "$T/data"
+	coffer backup -q "moosefs:$T/data"
+	same_as_master
+	last=$(cat "$T/last")
+	newest=$T/data/changelog.0.mfs
+	[ -s "$newest" ] || newest=$T/data/changelog.1.mfs
+	truncate -s -5 "$newest"
+	coffer backup "moosefs:$T/data" 2>"$T/err"
+	grep -q 'torn line' "$T/err"
+	same_as_master
+	[ "$(cat "$T/last")" -eq $((last - 1)) ]
+	sed -i "/^$((last - 20)):/d" "$newest"
+	fails_with 1 "changes $((last - 20)) to $((last - 20)) are missing" \
+		backup "moosefs:$T/data"
+	coffer backup -q -o partial=yes "moosefs:$T/data" 2>/dev/null
+	same_as_master
+	[ "$(cat "$T/last")" -eq $((last - 21)) ]
+}
+
+@test "moosefs: the status of what is followed, and its exit status" {
+	new_repo
+	follow_start
+	until_is state protected
+	coffer follow --status "$T/j"
+	coffer follow --status "$T/j" | grep -q protected
+	fails_with 1 "another process follows" follow \
+		"moosefs:$(mfs_address a)" -o journal="$T/j"
+	SIGNAL=KILL follow_end || true
+	printf '{"x":1}' >"$T/j/$(mfs_address a | tr : _)/status.json"
+	! coffer follow --status "$T/j"
+	fails_with 1 "nothing is followed here" follow --status "$T/none"
+}
