@@ -4,6 +4,8 @@
  * own: keep-alive, silence, downloads amid changes, replay, and its faults.
  */
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -519,13 +521,34 @@ no_such_master(void **state)
 	must_fail(step_for(w, WAIT_SEC), ERR_AGAIN, &w->err, "master [::1]:");
 }
 
-/* localhost is ::1, where nobody listens, and 127.0.0.1, in this order. */
+/* The first address of this name has nobody who listens, the second has. */
+static const char two_addresses[] = "two-addresses.invalid";
+
+typedef int resolver(const char *host, const char *service,
+	const struct addrinfo *hints, struct addrinfo **list);
+
+int
+getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
+	struct addrinfo **list)
+{
+	resolver *real = (resolver *)dlsym(RTLD_NEXT, "getaddrinfo");
+	int r;
+
+	assert_non_null(real);
+	if (strcmp(host, two_addresses) != 0)
+		return real(host, service, hints, list);
+	r = real("127.0.0.1", "1", hints, list);
+	if (r == 0)
+		r = real("127.0.0.1", service, hints, &(*list)->ai_next);
+	return r;
+}
+
 static void
 each_address(void **state)
 {
 	struct world *w = *state;
 
-	w->conf.host = "localhost";
+	w->conf.host = two_addresses;
 	start(w);
 	must(fetch(w, MFS_IMAGE), &w->err);
 }
