@@ -50,12 +50,11 @@ hex_value(char c)
 	return -1;
 }
 
-/* Of numbers: what masters write there, and lists. */
+/* Numbers, but later masters may have more to tell. */
 static bool
 is_result(char c)
 {
-	return is_op(c) || (c >= 'a' && c <= 'z') ||
-	       (c != '\0' && strchr("#[]:-.+", c) != NULL);
+	return c > ' ' && c < 127 && strchr("(),|", c) == NULL;
 }
 
 /* Decimal digits; *n of them were there.  False where 64 bits do not hold them.
