@@ -25,7 +25,7 @@ enum {
 	MFS_PACKET_HEAD = 8,
 	MFS_PACKET_ASK_MAX =
 		MFS_PACKET_HEAD + 15, /* the longest that we send */
-	MFS_TEXT_MAX = 199999 /* of a change, without its NUL */
+	MFS_PACKET_TEXT_MAX = 199999 /* of a change, without its NUL */
 };
 
 enum mfs_packet_kind {
