@@ -13,7 +13,6 @@
  */
 #include "system/mfs_master.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
