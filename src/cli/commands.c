@@ -29,6 +29,8 @@ const struct command *const commands[] = {
 	&cmd_rbd_diff_verify,
 	&cmd_rbd_diff_merge,
 	&cmd_rbd_diff_apply,
+	&cmd_moosefs_log,
+	&cmd_moosefs_diff,
 	&cmd_key_add,
 	&cmd_key_list,
 	&cmd_key_passwd,

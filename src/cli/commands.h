@@ -24,6 +24,8 @@ extern const struct command cmd_import; /* cmd_import.c */
 extern const struct command cmd_rbd_diff_info, cmd_rbd_diff_verify,
 	cmd_rbd_diff_merge; /* cmd_rbd_diff.c */
 extern const struct command cmd_rbd_diff_apply; /* cmd_rbd_apply.c */
+extern const struct command cmd_moosefs_log; /* cmd_moosefs.c */
+extern const struct command cmd_moosefs_diff; /* cmd_moosefs_diff.c */
 extern const struct command cmd_key_generate; /* cmd_key.c */
 extern const struct command cmd_completion, cmd_help,
 	cmd_version; /* cmd_help.c */

@@ -59,4 +59,6 @@ mfs_moment_text(uint64_t seconds, char out[40])
 		seconds = (uint64_t)INT64_C(253402300799);
 	t.sec = (int64_t)seconds;
 	when_rfc3339(&t, out);
+	/* Seconds are all there is. */
+	(void)strcpy(out + strlen("YYYY-MM-DDTHH:MM:SS"), "Z");
 }
