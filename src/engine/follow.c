@@ -28,6 +28,8 @@ struct run {
 	struct follow_status status;
 	double retry_at; /* not before, after a failure */
 	unsigned retry_sec;
+	struct snapshot last; /* what the next one is compared with */
+	bool has_last;
 	bool told_files; /* that they cannot be written */
 };
 
@@ -375,6 +377,50 @@ failed(struct run *run, const struct error *why)
 }
 
 static enum err
+add_name(void *arg, const char *name, struct error *err)
+{
+	return strings_add(arg, name, err);
+}
+
+/* A snapshot of other names is of another generation. */
+static bool
+is_of_last(struct run *run)
+{
+	struct strings names = { NULL, 0 };
+	struct error why = ERROR_INIT;
+	bool same;
+
+	same = run->has_last &&
+	       run->src->ops->describe(run->src, add_name, &names, &why) ==
+		       ERR_OK &&
+	       strings_eq(&names, &run->last.sources);
+	strings_fini(&names);
+	return same;
+}
+
+/*
+ * Among thousands of snapshots the parent is not searched for: it is the one
+ * that was made here last.  Where it was forgotten meanwhile, it is.
+ */
+static enum err
+back_up(struct run *run, struct snapshot *snap, struct error *err)
+{
+	struct backup_conf conf = run->conf->backup;
+	char uid[UID_HEX + 1];
+	enum err rc;
+
+	if (is_of_last(run)) {
+		hex_encode(run->last.uid.b, UID_LEN, uid);
+		conf.parent = uid;
+	}
+	rc = backup_run(run->repo, run->src, &conf, &run->report, snap, err);
+	if (rc != ERR_NOTFOUND || conf.parent == NULL)
+		return rc;
+	conf.parent = NULL;
+	return backup_run(run->repo, run->src, &conf, &run->report, snap, err);
+}
+
+static enum err
 on_seal(void *arg, struct error *err)
 {
 	struct run *run = arg;
@@ -385,8 +431,7 @@ on_seal(void *arg, struct error *err)
 	if (mono_sec() < run->retry_at && !*run->stop)
 		return err_set(err, ERR_AGAIN, "it is tried later");
 	snapshot_init(&snap);
-	rc = backup_run(run->repo, run->src, &run->conf->backup, &run->report,
-		&snap, err);
+	rc = back_up(run, &snap, err);
 	if (rc != ERR_OK) {
 		failed(run, err);
 		snapshot_fini(&snap);
@@ -399,7 +444,9 @@ on_seal(void *arg, struct error *err)
 	run->retry_sec = 0;
 	if (run->conf->on_seal != NULL)
 		run->conf->on_seal(run->conf->arg, &snap);
-	snapshot_fini(&snap);
+	snapshot_fini(&run->last);
+	run->last = snap;
+	run->has_last = true;
 	return ERR_OK;
 }
 
@@ -433,6 +480,7 @@ follow_run(struct repo *r, struct source *src, const struct follow_conf *conf,
 			"a source of the kind %s cannot be followed",
 			src->ops->scheme);
 	progress_init(&run.progress);
+	snapshot_init(&run.last);
 	/* No stop: what is being sealed when it is to end is sealed. */
 	run.report = (struct report){ .arg = &run,
 		.progress = &run.progress,
@@ -440,6 +488,7 @@ follow_run(struct repo *r, struct source *src, const struct follow_conf *conf,
 		.note = on_note };
 	run.status.protected_at = run.status.sealed_at = when_now();
 	rc = src->ops->follow(src, &f, stop, err);
+	snapshot_fini(&run.last);
 	progress_fini(&run.progress);
 	return rc;
 }

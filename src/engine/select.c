@@ -133,7 +133,7 @@ snapshot_list_load(struct snapshot_list *out, struct repo *r,
 	struct loading l = { &list, filter };
 	enum err rc;
 
-	rc = repo_each_snapshot_of(r,
+	rc = repo_each_snapshot_named(r, filter != NULL ? filter->uid : NULL,
 		filter != NULL && filter->forgotten ? SNAPSHOTS_FORGOTTEN : 0,
 		load_one, on_bad, &l, err);
 	if (rc != ERR_OK) {
@@ -205,6 +205,7 @@ snapshot_select(struct snapshot *out, struct repo *r, const char *name,
 		any.bad_uid = filter->bad_uid;
 		any.bad_arg = filter->bad_arg;
 	}
+	any.uid = name;
 	rc = snapshot_list_load(&list, r, latest ? filter : &any, err);
 	if (rc != ERR_OK)
 		return rc;

@@ -14,6 +14,8 @@
 /* Empty fields do not restrict. */
 struct snapshot_filter {
 	const char *host;
+	const char *uid; /* hexadecimal digits that it begins with; others are
+			  * not even read */
 	struct strings tags; /* all of them */
 	struct strings sources; /* all of them, as "files:/etc" or "/etc" */
 	/* Told of a record that is damaged or too new, which is then passed

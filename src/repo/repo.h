@@ -150,4 +150,10 @@ enum err repo_each_snapshot_of(struct repo *r, unsigned flags,
 	repo_snapshot_fn *fn, repo_snapshot_bad_fn *bad, void *arg,
 	struct error *err) MUST_CHECK;
 
+/* Of these, only those whose uid begins with these hexadecimal digits; others
+ * are listed and not read. */
+enum err repo_each_snapshot_named(struct repo *r, const char *digits,
+	unsigned flags, repo_snapshot_fn *fn, repo_snapshot_bad_fn *bad,
+	void *arg, struct error *err) MUST_CHECK;
+
 #endif /* REPO_REPO_H */

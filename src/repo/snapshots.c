@@ -28,6 +28,7 @@ struct loaded {
 
 struct walk {
 	struct repo *repo;
+	const char *digits; /* NULL: all */
 	unsigned flags;
 	repo_snapshot_fn *fn;
 	repo_snapshot_bad_fn *bad;
@@ -144,12 +145,28 @@ hand_out(struct walk *w, struct error *err)
 	return rc;
 }
 
+/* A name that is none is looked at, so that somebody hears of it. */
+static bool
+may_be_named(const struct walk *w, const char *name)
+{
+	struct snapshot_name parsed;
+	char uid[UID_HEX + 1];
+
+	if (w->digits == NULL || !snapshot_object_parse(name, &parsed))
+		return true;
+	hex_encode(parsed.sid.b, UID_LEN, uid);
+	return strncmp(uid, w->digits, strlen(w->digits)) == 0;
+}
+
 static enum err
 visit(struct walk *w, const char *name, struct error *err)
 {
 	struct error why = ERROR_INIT;
-	enum err rc = load(w, name, &why);
+	enum err rc;
 
+	if (!may_be_named(w, name))
+		return ERR_OK;
+	rc = load(w, name, &why);
 	if (rc != ERR_OK && w->bad != NULL)
 		rc = w->bad(w->arg, name, &why, err);
 	else if (rc != ERR_OK)
@@ -188,8 +205,9 @@ walk_new(struct walk **out, struct repo *r, struct error *err)
 }
 
 enum err
-repo_each_snapshot_of(struct repo *r, unsigned flags, repo_snapshot_fn *fn,
-	repo_snapshot_bad_fn *bad, void *arg, struct error *err)
+repo_each_snapshot_named(struct repo *r, const char *digits, unsigned flags,
+	repo_snapshot_fn *fn, repo_snapshot_bad_fn *bad, void *arg,
+	struct error *err)
 {
 	struct store *st = repo_store(r);
 	struct walk *w = NULL;
@@ -198,6 +216,7 @@ repo_each_snapshot_of(struct repo *r, unsigned flags, repo_snapshot_fn *fn,
 
 	if (rc != ERR_OK)
 		return rc;
+	w->digits = digits;
 	w->flags = flags;
 	w->fn = fn;
 	w->bad = bad;
@@ -215,6 +234,13 @@ repo_each_snapshot_of(struct repo *r, unsigned flags, repo_snapshot_fn *fn,
 		rc = hand_out(w, err);
 	walk_free(w);
 	return rc;
+}
+
+enum err
+repo_each_snapshot_of(struct repo *r, unsigned flags, repo_snapshot_fn *fn,
+	repo_snapshot_bad_fn *bad, void *arg, struct error *err)
+{
+	return repo_each_snapshot_named(r, NULL, flags, fn, bad, arg, err);
 }
 
 enum err
