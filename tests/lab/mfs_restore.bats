@@ -339,3 +339,45 @@ beside() {
 	[ "$(stat -c %U "$T/new" "$T/new"/* | sort -u)" = mfs ]
 	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 }
+
+@test "log: with the paths of that moment, and clients; only what is asked for" {
+	back_up "$LAB/tree"
+	coffer moosefs log latest --json >"$T/log"
+	[ "$(jq -r .id "$T/log" | head -n 1)" -eq "$(V)" ]
+	[ "$(wc -l <"$T/log")" -eq $(($(N) + 1 - $(V))) ]
+	# Every name that the log made, under its directory.
+	jq -r 'select(.op == "CREATE") | .path' "$T/log" | grep -q '^/a, (100%)/'
+	jq -r 'select(.op == "UNLINK") | .path' "$T/log" | grep -q '^/late/.*\.other$'
+	[ "$(jq -r 'select(.op == "SESADD") | .client' "$T/log" | head -n 1)" = 127.0.0.1 ]
+	jq -r 'select(.op == "MOVE") | .path_to' "$T/log" | grep -q ', (100%) ü$'
+	coffer moosefs log latest --op UNLINK --below /late >"$T/late"
+	[ "$(wc -l <"$T/late")" -eq 20 ]
+	[ "$(grep -c 'UNLINK    /late/' "$T/late")" -eq 20 ]
+	mid=$((($(V) + $(N)) / 2))
+	[ "$(coffer moosefs log latest --from $mid --to $((mid + 4)) | wc -l)" -eq 5 ]
+	[ "$(coffer moosefs log latest --from 2001-01-01 --to 2001-01-02 | wc -l)" -eq 0 ]
+	fails_with 2 "--from" moosefs log latest --from noon
+}
+
+@test "diff: by lines, and by two images, says the same as mfsmetadump" {
+	back_up "$LAB/tree"
+	mid=$((($(V) + $(N)) / 2))
+	to_new -q
+	: >"$T/none"
+	lay_out "$T/later" "$T/new/metadata.mfs" "$T/none"
+	coffer backup -q "$T/later"
+	first=$(coffer snapshots --json | jq -r .id | head -n 1)
+	coffer moosefs diff "$first@$mid" "$first" --json >"$T/lines"
+	coffer moosefs diff "$first@$mid" latest --json >"$T/images"
+	[ "$(jq -r 'select(.type == "summary") | .compared_by' "$T/lines" "$T/images" | xargs)" = "lines images" ]
+	names() { jq -r 'select(.type == "moosefs_difference") | .modifier + .path + (.path_to // "")' "$1" | sort; }
+	cmp <(names "$T/lines") <(names "$T/images")
+	[ "$(names "$T/lines" | grep -c '^+')" -gt 5 ]
+	# As many names more as the images have edges more.
+	reference "$T/ref" $mid
+	edges() { mfsmetadump "$1" | grep '^EDGE' | grep -vc '^EDGE|p: *NULL'; }
+	more=$(($(edges "$T/new/metadata.mfs") - $(edges "$T/ref/metadata.mfs")))
+	[ "$(jq -r 'select(.type == "summary") | .added - .removed' "$T/images")" -eq $more ]
+	coffer moosefs diff "$first@$mid" "$first" --counts | grep -q '^/late/: .* added'
+	fails_with 1 "is not in its snapshot" moosefs diff "$first@99999" latest
+}
