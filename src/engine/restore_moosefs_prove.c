@@ -5,8 +5,9 @@
  * "mfsmaster -a restore" reads the image and the log, writes metadata.mfs,
  * removes the image that it began with, and ends; it opens no port.  Its exit
  * status is 0 also where it passed over a log, so what counts is the version in
- * what it wrote.  metadata.mfs with another one is removed: a plain start then
- * refuses, instead of going on with an older file system.
+ * what it wrote.  metadata.mfs with another one, or of a run that did not end
+ * well, is removed: a plain start then refuses, instead of going on with an
+ * older file system.
  *
  * Its configuration is a file of ours in a directory of its own, away from
  * what a master on this host is configured by.
@@ -286,7 +287,6 @@ check_made(struct proving *p, struct error *err)
 	if (rc == ERR_OK)
 		rc = check_version(p, err);
 	if (rc != ERR_OK) {
-		(void)unlinkat(dir, made_name, 0);
 		tell_said(p);
 		(void)err_wrap(err, "%s/%s", p->dir, made_name);
 		goto out;
@@ -302,7 +302,36 @@ out:
 	return rc;
 }
 
+/* A file that nobody vouches for; nothing may start from it. */
+static void
+remove_made(const struct proving *p)
+{
+	int dir = open(p->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir >= 0)
+		(void)unlinkat(dir, made_name, 0);
+	fsx_close(&dir);
+}
+
 /* ---- the step ---- */
+
+static enum err
+run_and_check(struct proving *p, struct error *err)
+{
+	enum err rc = run_master(p, err);
+
+	if (rc == ERR_NOTFOUND) {
+		p->result->proof = RESTORE_MOOSEFS_NO_MASTER;
+		return ERR_OK;
+	}
+	if (rc == ERR_OK)
+		rc = check_made(p, err);
+	if (rc == ERR_OK)
+		p->result->proof = RESTORE_MOOSEFS_PROVEN;
+	else
+		remove_made(p);
+	return rc;
+}
 
 enum err
 restore_moosefs_prove(const char *dir, const struct report *report,
@@ -312,7 +341,6 @@ restore_moosefs_prove(const char *dir, const struct report *report,
 		.report = report,
 		.result = result,
 		.said = BUF_INIT(SAID_MAX + 1) };
-	bool lacks = false;
 	enum err rc = ERR_OK;
 
 	p.real = realpath(dir, NULL);
@@ -322,18 +350,8 @@ restore_moosefs_prove(const char *dir, const struct report *report,
 		rc = check_path(p.real, err);
 	if (rc == ERR_OK)
 		rc = write_config(&p, err);
-	if (rc == ERR_OK) {
-		rc = run_master(&p, err);
-		lacks = rc == ERR_NOTFOUND;
-	}
-	if (lacks) {
-		result->proof = RESTORE_MOOSEFS_NO_MASTER;
-		rc = ERR_OK;
-	} else if (rc == ERR_OK) {
-		rc = check_made(&p, err);
-		if (rc == ERR_OK)
-			result->proof = RESTORE_MOOSEFS_PROVEN;
-	}
+	if (rc == ERR_OK)
+		rc = run_and_check(&p, err);
 	remove_scratch(&p);
 	buf_fini(&p.said);
 	free(p.real);

@@ -340,6 +340,44 @@ beside() {
 	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 }
 
+@test "what the moosefs source makes of the dead master's directory" {
+	new_repo
+	coffer backup -q "moosefs:$LAB/dead"
+	reference "$T/ref" "$(N)"
+	coffer restore "latest:$(id_of "$LAB/dead/metadata.mfs.back")" --to "moosefs:$T/new" \
+		-o owner="$(id -un):$(id -gn)" -q
+	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/new/metadata.mfs")
+	# By hand, as the guide says.
+	coffer restore latest --target "$T/files" -q
+	mkdir "$T/hand"
+	cp "$T"/files/*/metadata.mfs "$T/hand/metadata.mfs.back"
+	cat "$T"/files/*/changelog/* >"$T/hand/changelog.0.mfs"
+	plain_restore "$T/hand"
+	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/hand/metadata.mfs")
+}
+
+@test "killed at any moment: no image, or the whole set" {
+	back_up "$LAB/tree"
+	awk -F : -v v="$(V)" '$1 >= v' "$LAB/log" >"$T/want"
+	whole=0
+	for i in $(seq 30); do
+		rm -rf "$T/new"
+		"$COFFER" restore "$IT" --to "moosefs:$T/new" -o prove=no -o owner="$OWNER" -q 3>&- &
+		sleep "0.0$(printf '%02d' $((i * 3)))"
+		kill -KILL $! 2>/dev/null || true
+		wait $! 2>/dev/null || true
+		if [ -e "$T/new/metadata.mfs.back" ]; then
+			whole=$((whole + 1))
+			cmp "$T/new/metadata.mfs.back" "$LAB/dead/metadata.mfs.back"
+			cmp "$T/want" "$T/new/changelog.0.mfs"
+		else
+			to_new -o prove=no -q
+			cmp "$T/want" "$T/new/changelog.0.mfs"
+		fi
+	done
+	echo "$whole of 30 were done before the kill"
+}
+
 @test "log: with the paths of that moment, and clients; only what is asked for" {
 	back_up "$LAB/tree"
 	coffer moosefs log latest --json >"$T/log"
