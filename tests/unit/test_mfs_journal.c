@@ -322,6 +322,7 @@ test_full(void **state)
 	for (uint64_t seed = 0; seed < 60; seed++) {
 		struct error err = ERROR_INIT;
 		unsigned notes = 0, failures = 0;
+		enum mfs_link link;
 		struct journal_figures f;
 		struct journal *j;
 		struct prng p;
@@ -342,6 +343,10 @@ test_full(void **state)
 			if (journal_sync(j, &err) == ERR_OK)
 				continue;
 			failures++;
+			assert_int_not_equal(journal_add(j, f.next, "1|A()", 5,
+						     &link, &err),
+				ERR_OK);
+			assert_int_not_equal(journal_sync(j, &err), ERR_OK);
 			assert_int_equal(journal_recover(j, &err), ERR_OK);
 			assert_int_equal(next_of(j), f.durable);
 		}
@@ -453,6 +458,31 @@ test_bases(void **state)
 	journal_close(j);
 }
 
+/* A repository that was away while an hour ended: what is before the new image
+ * is sealed with the old one first. */
+static void
+test_late_seal(void **state)
+{
+	unsigned notes = 0;
+	struct journal *j;
+	char dir[96];
+
+	(void)snprintf(dir, sizeof(dir), "%s/late", top);
+	j = open_at(dir, &notes);
+	begin_new(j);
+	for (uint64_t id = 1; id <= 10; id++)
+		(void)add(j, id, 0);
+	adopt(j, 6);
+	for (uint64_t id = 11; id <= 20; id++)
+		(void)add(j, id, 0);
+	adopt(j, 15);
+	seal(j, 1, 1);
+	assert_int_equal(count(dir, "metadata"), 3);
+	seal(j, 15, 1);
+	assert_int_equal(count(dir, "metadata"), 1);
+	journal_close(j);
+}
+
 /* What does not continue is put aside, and what is no image passed over. */
 static void
 test_damaged(void **state)
@@ -496,6 +526,7 @@ main(void)
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_bases),
+		cmocka_unit_test(test_late_seal),
 		cmocka_unit_test(test_damaged),
 	};
 

@@ -96,8 +96,7 @@ name_branch(char out[HOME_GEN_MAX], const char *id, long n)
 	if (n <= 0)
 		(void)snprintf(out, HOME_GEN_MAX, "%s", id);
 	else
-		(void)snprintf(out, HOME_GEN_MAX, "%.16s.%u", id,
-			(unsigned)n);
+		(void)snprintf(out, HOME_GEN_MAX, "%.16s.%u", id, (unsigned)n);
 }
 
 static enum err

@@ -98,6 +98,23 @@ lock(struct journal *j)
 	(void)pthread_mutex_lock(&j->lock);
 }
 
+/* The chain, the file and what is pending may disagree now. */
+static enum err
+broken(struct journal *j, enum err rc, const struct error *err)
+{
+	if (rc != ERR_OK)
+		j->broken = *err;
+	return rc;
+}
+
+static enum err
+check_whole(const struct journal *j, struct error *err)
+{
+	if (j->broken.code != ERR_OK)
+		*err = j->broken;
+	return j->broken.code;
+}
+
 static enum err
 unlock(struct journal *j, enum err rc)
 {
@@ -150,17 +167,17 @@ write_pending(struct journal *j, struct error *err)
 static enum err
 sync_all(struct journal *j, struct error *err)
 {
-	enum err rc;
+	enum err rc = check_whole(j, err);
 
-	if (!j->dirty)
-		return ERR_OK;
+	if (rc != ERR_OK || !j->dirty)
+		return rc;
 	rc = write_pending(j, err);
 	if (rc == ERR_OK && fdatasync(j->fd) != 0)
 		rc = err_sys(err, errno, "%s", j->dir);
 	if (rc == ERR_OK && !j->named)
 		rc = fsx_sync_dir(j->dirfd, j->dir, err);
 	if (rc != ERR_OK)
-		return rc;
+		return broken(j, rc, err);
 	j->named = true;
 	j->dirty = false;
 	j->durable = j->chain.next;
@@ -224,9 +241,11 @@ journal_add(struct journal *j, uint64_t id, const char *text, size_t len,
 	if (rc != ERR_OK)
 		return err_wrap(err, "change %" PRIu64, id);
 	lock(j);
-	*link = mfs_chain_add(&j->chain, id, text, len);
-	if (*link == MFS_LINK_NEXT) {
-		rc = take_line(j, id, text, len, err);
+	rc = check_whole(j, err);
+	if (rc == ERR_OK)
+		*link = mfs_chain_add(&j->chain, id, text, len);
+	if (rc == ERR_OK && *link == MFS_LINK_NEXT) {
+		rc = broken(j, take_line(j, id, text, len, err), err);
 		j->pending_seconds = seconds;
 	}
 	return unlock(j, rc);
@@ -285,6 +304,7 @@ journal_recover(struct journal *j, struct error *err)
 		j->dirty = false;
 		rc = journal_load_all(j, err);
 	}
+	j->broken = rc == ERR_OK ? ERROR_INIT : *err;
 	if (rc == ERR_OK && j->durable < durable)
 		rc = err_set(err, ERR_CORRUPT,
 			"%s: lines that were durable are gone", j->dir);
@@ -438,20 +458,59 @@ journal_figures(struct journal *j, struct journal_figures *out)
 
 /* ---- pins ---- */
 
+/* The first segment that has lines which an image lacks. */
+static size_t
+first_after(const struct journal *j, const struct journal_file *image)
+{
+	size_t at = 0;
+
+	while (at < j->segments.n && j->segments.v[at].last < image->first)
+		at++;
+	return at;
+}
+
+static bool
+has_all_after(const struct journal *j, const struct journal_file *image)
+{
+	uint64_t next = image->first;
+
+	for (size_t i = first_after(j, image); i < j->segments.n; i++) {
+		if (j->segments.v[i].first > next)
+			return false;
+		next = j->segments.v[i].last + 1;
+	}
+	return next >= base_of(j)->first;
+}
+
+/*
+ * The newest image, unless changes before it are in no repository yet, as it
+ * was away for an hour: then an older one once more, so that they get there.
+ */
+static const struct journal_file *
+base_to_seal(const struct journal *j)
+{
+	const struct journal_file *v = j->images.v;
+	size_t newest = j->images.n - 1, i = newest;
+
+	while (i > 0 && v[i].first > j->sealed)
+		i--;
+	return has_all_after(j, &v[i]) ? &v[i] : &v[newest];
+}
+
 static enum err
 fill_view(struct journal *j, struct journal_view *v, struct error *err)
 {
-	const struct journal_file *base = base_of(j);
-	size_t at = 0, n;
+	const struct journal_file *base;
+	size_t at, n;
 
 	*v = (struct journal_view){ .id = j->id, .seconds = j->seconds };
-	if (base == NULL)
+	if (j->images.n == 0)
 		return ERR_OK;
+	base = base_to_seal(j);
 	v->has_base = true;
 	v->base = *base;
 	v->first = base->first;
-	while (at < j->segments.n && j->segments.v[at].last < base->first)
-		at++;
+	at = first_after(j, base);
 	n = j->segments.n - at;
 	v->v = calloc(n + 1, sizeof(*v->v));
 	if (v->v == NULL)

@@ -34,6 +34,7 @@ struct journal {
 	bool named; /* its name is durable, too */
 	bool dirty; /* something is not durable */
 	double dirty_since;
+	struct error broken; /* what has to be recovered from */
 
 	uint64_t durable, seconds;
 	struct when saved;

@@ -280,19 +280,22 @@ rest(struct receive *r, unsigned sec)
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-/* What came and is not durable: made so, or given up. */
-static void
+/* What came and is not durable: made so, or given up.  False: the journal
+ * cannot be used. */
+static bool
 settle(struct receive *r)
 {
 	struct journal *j = receive_target(r);
 	struct error why = ERROR_INIT;
 
 	if (j == NULL || journal_sync(j, &why) == ERR_OK)
-		return;
+		return true;
 	receive_set(r, FOLLOW_HOLE, why.msg);
 	why = ERROR_INIT;
-	if (journal_recover(j, &why) != ERR_OK)
-		receive_set(r, FOLLOW_HOLE, why.msg);
+	if (journal_recover(j, &why) == ERR_OK)
+		return true;
+	receive_set(r, FOLLOW_HOLE, why.msg);
+	return false;
 }
 
 static enum follow_health
@@ -330,9 +333,13 @@ run(void *arg)
 
 	while (!r->stop) {
 		why = ERROR_INIT;
+		if (!settle(r)) {
+			rest(r, RETRY_MAX_SEC);
+			continue;
+		}
 		rc = session_run(r, false, &why);
 		was_good = health_of(r) == FOLLOW_PROTECTED;
-		settle(r);
+		(void)settle(r);
 		if (r->stop)
 			break;
 		tell_end(r, rc, &why);
