@@ -267,8 +267,7 @@ write_image(struct writing *w, struct error *err)
 /* Clocks step: what is behind a cut by time may be of an earlier second, and
  * is counted to be told. */
 static void
-pass_over(struct writing *w, const struct mfs_set_line *line, bool later,
-	bool *enough)
+pass_over(struct writing *w, const struct mfs_set_line *line, bool later)
 {
 	if (!w->is_cut) {
 		w->is_cut = true;
@@ -277,7 +276,6 @@ pass_over(struct writing *w, const struct mfs_set_line *line, bool later,
 	}
 	if (!later)
 		w->late++;
-	*enough = w->conf->until.kind == MFS_MOMENT_ID;
 }
 
 static enum err
@@ -297,7 +295,7 @@ put_line(void *arg, const struct mfs_set_line *line, bool *enough,
 		return ERR_OK;
 	}
 	if (w->is_cut || later) {
-		pass_over(w, line, later, enough);
+		pass_over(w, line, later);
 		return ERR_OK;
 	}
 	w->result->lines++;
@@ -305,6 +303,9 @@ put_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	w->result->last_seconds = line->seconds;
 	w->result->bytes_log += line->len + 1;
 	w->report->progress->bytes_done += line->len + 1;
+	/* What is wrong behind it is of no concern. */
+	*enough = w->conf->until.kind == MFS_MOMENT_ID &&
+		  line->id == w->conf->until.id;
 	rc = buf_put(&w->out, line->p, line->len, err);
 	if (rc == ERR_OK)
 		rc = buf_put_u8(&w->out, '\n', err);
@@ -387,13 +388,32 @@ check_reached(const struct writing *w, struct error *err)
 	return ERR_OK;
 }
 
+/* Behind a cut by time lines are only counted. */
+static enum err
+pass_over_damage(const struct writing *w, const struct error *why)
+{
+	char text[600];
+
+	(void)snprintf(text, sizeof(text), "behind the moment asked for: %s",
+		why->msg);
+	note(w, text);
+	return ERR_OK;
+}
+
 static enum err
 write_log(struct writing *w, struct error *err)
 {
+	bool image_alone = w->conf->until.kind == MFS_MOMENT_ID &&
+			   w->conf->until.id < w->result->version;
+	struct error why = ERROR_INIT;
 	enum err rc = begin_file(w, log_tmp, err);
 
-	if (rc == ERR_OK)
-		rc = mfs_set_lines(w->set, put_line, w, err);
+	if (rc == ERR_OK && !image_alone)
+		rc = mfs_set_lines(w->set, put_line, w, &why);
+	if (rc == ERR_CORRUPT && w->is_cut)
+		rc = pass_over_damage(w, &why);
+	if (why.code != ERR_OK && rc != ERR_OK)
+		*err = why;
 	if (rc == ERR_OK)
 		rc = check_reached(w, err);
 	if (rc == ERR_OK)

@@ -278,6 +278,42 @@ two_texts_for_a_change_are_two_histories(void **state)
 }
 
 static void
+what_is_wrong_behind_the_moment_is_no_hindrance(void **state)
+{
+	const uint64_t hole = 200;
+	struct mfs_world_layout l = { .version = 5, .first = 5, .drop = hole };
+	struct mfs_moment until[] = {
+		{ .kind = MFS_MOMENT_ID, .id = hole - 1 },
+		{ .kind = MFS_MOMENT_TIME },
+	};
+	struct restore_moosefs_result result;
+	struct error err = ERROR_INIT;
+	struct snapshot snap;
+	struct rig w;
+
+	(void)state;
+	rig_init(&w);
+	mfs_world_make(&world, 9, LINES, false);
+	until[1].sec = (int64_t)world.seconds[hole - 20];
+	mfs_world_snapshot(&world, &w, rig_path(&w, "a"), &l, &snap);
+	must(restore(&w, &snap, rig_path(&w, "id"), &until[0], &result, &err),
+		&err);
+	check_set(rig_path(&w, "id"), 5, hole - 1);
+	assert_string_equal(w.notes, "");
+	must(restore(&w, &snap, rig_path(&w, "time"), &until[1], &result, &err),
+		&err);
+	check_set(rig_path(&w, "time"), 5, last_of_second(5, until[1].sec));
+	assert_non_null(strstr(w.notes, "changes 200 to 200 are missing"));
+	/* Up to the hole itself it cannot. */
+	until[0].id = hole;
+	must_fail(restore(&w, &snap, rig_path(&w, "no"), &until[0], &result,
+			  &err),
+		ERR_CORRUPT, &err, "changes 200 to 200 are missing");
+	snapshot_fini(&snap);
+	rig_fini(&w);
+}
+
+static void
 a_directory_that_was_there_stays_as_it_was(void **state)
 {
 	const struct mfs_moment until = { .kind = MFS_MOMENT_ID, .id = 999 };
@@ -307,6 +343,8 @@ main(void)
 		cmocka_unit_test(any_moment_gives_exactly_its_lines),
 		cmocka_unit_test(what_is_spoilt_is_refused_by_name),
 		cmocka_unit_test(two_texts_for_a_change_are_two_histories),
+		cmocka_unit_test(
+			what_is_wrong_behind_the_moment_is_no_hindrance),
 		cmocka_unit_test(a_directory_that_was_there_stays_as_it_was),
 	};
 

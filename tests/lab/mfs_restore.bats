@@ -208,6 +208,10 @@ beside() {
 	[ ! -e "$T/plain/metadata.mfs" ]
 	back_up "$T/tree"
 	refused "$NAME: changes $((FIRST + 29)) to $((FIRST + 29)) are missing"
+	# What is before it can be had.
+	to_new -q -o until=$((FIRST + 28))
+	reference "$T/ref" $((FIRST + 28))
+	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/new/metadata.mfs")
 }
 
 @test "finding 5: another file system's image, and another one's log" {
@@ -376,6 +380,21 @@ beside() {
 		fi
 	done
 	echo "$whole of 30 were done before the kill"
+}
+
+@test "where mfsmaster is not installed the set is written, and how to prove it is told" {
+	# shellcheck disable=SC2016  # the inner shell's
+	hide='for p in /usr/sbin/mfsmaster /usr/local/sbin/mfsmaster; do [ ! -e $p ] || mount --bind /dev/null $p; done'
+	unshare -rm sh -c "$hide" 2>/dev/null || skip "no name spaces for ordinary users here"
+	back_up "$LAB/tree"
+	status=0
+	unshare -rm sh -c "$hide"'; exec "$@"' sh "$COFFER" restore "$IT" --to "moosefs:$T/new" \
+		-o owner=0:0 >"$T/out" 2>"$T/err" || status=$?
+	[ "$status" -eq 3 ]
+	grep -q 'not installed here: the set is written, and not proven' "$T/err"
+	grep -q 'prove the set: mfsmaster.cfg with DATA_PATH = ' "$T/out"
+	grep -q "has to tell version $(($(N) + 1));" "$T/out"
+	[ "$(ls "$T/new")" = "$(printf 'changelog.0.mfs\nmetadata.mfs.back')" ]
 }
 
 @test "log: with the paths of that moment, and clients; only what is asked for" {
