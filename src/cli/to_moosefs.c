@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/to_moosefs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,17 +169,18 @@ print_written(const struct to_moosefs *t)
 
 	units_bytes(r->bytes_image, image);
 	units_bytes(r->bytes_log, log);
-	(void)printf("%s the file system %s: an image of version %llu (%s)",
+	(void)printf("%s the file system %s: an image of version %" PRIu64
+		     " (%s)",
 		t->conf.dry_run ? "would restore" : "restored", r->name,
-		(unsigned long long)r->version, image);
+		r->version, image);
 	if (r->lines == 0) {
 		(void)printf(" and no changes behind it\n");
 		return;
 	}
 	mfs_moment_text(r->last_seconds, when);
-	(void)printf(" and the changes %llu to %llu (%s), the last of %s\n",
-		(unsigned long long)r->version, (unsigned long long)r->last,
-		log, when);
+	(void)printf(" and the changes %" PRIu64 " to %" PRIu64
+		     " (%s), the last of %s\n",
+		r->version, r->last, log, when);
 }
 
 static void
@@ -194,8 +196,9 @@ print_result(const struct to_moosefs *t)
 		return;
 	print_written(t);
 	if (r->proof == RESTORE_MOOSEFS_PROVEN)
-		(void)printf("proven: mfsmaster made version %llu of it\n",
-			(unsigned long long)(r->last + 1));
+		(void)printf("proven: mfsmaster made version %" PRIu64
+			     " of it\n",
+			r->last + 1);
 	if (t->next.n > 0)
 		(void)printf("next:\n");
 	for (size_t i = 0; i < t->next.n; i++)

@@ -364,7 +364,7 @@ mfs_compare_run(const struct mfs_compare_side *a,
 	c->side[0] = a;
 	c->side[1] = b;
 	c->memory_max = memory_max > 0 ? memory_max : COMPARE_MEMORY;
-	buf_init(&c->text, 2 * (MFS_PATH_MAX + 64));
+	buf_init(&c->text, (size_t)2 * (MFS_PATH_MAX + 64));
 	mfs_paths_init(&c->paths, c->memory_max);
 	*result = (struct mfs_compare_result){ 0 };
 	rc = compare(c, fn, result, err);

@@ -60,5 +60,5 @@ mfs_moment_text(uint64_t seconds, char out[40])
 	t.sec = (int64_t)seconds;
 	when_rfc3339(&t, out);
 	/* Seconds are all there is. */
-	(void)strcpy(out + strlen("YYYY-MM-DDTHH:MM:SS"), "Z");
+	memcpy(out + strlen("YYYY-MM-DDTHH:MM:SS"), "Z", sizeof("Z"));
 }

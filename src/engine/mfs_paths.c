@@ -149,46 +149,71 @@ add_told(struct tellings *t, const struct mfs_place *before,
 	return ERR_OK;
 }
 
-/* The paths of one inode: those that both sides have are dropped, of the
- * others pairs are made, as far as they go. */
-static enum err
-pair_inode(struct mfs_paths *p, struct mfs_place *a, size_t n_a,
-	struct mfs_place *b, size_t n_b, bool is_new, struct tellings *out,
-	struct error *err)
+/* The paths of one inode on one side. */
+struct run {
+	struct mfs_place *v;
+	size_t n;
+};
+
+/* Those that both sides have are dropped. */
+static void
+drop_equal(struct mfs_paths *p, struct run *a, struct run *b)
 {
-	size_t i = 0, k = 0, left_a = 0, left_b = 0, pairs;
-	enum err rc = ERR_OK;
+	size_t i = 0, k = 0, left_a = 0, left_b = 0;
 
-	while (i < n_a || k < n_b) {
-		int cmp = i == n_a   ? 1
-			  : k == n_b ? -1
-				     : by_inode(&a[i], &b[k], p);
+	while (i < a->n || k < b->n) {
+		int cmp = i == a->n   ? 1
+			  : k == b->n ? -1
+				      : by_inode(&a->v[i], &b->v[k], p);
 
-		if (cmp == 0 && !is_new) {
+		if (cmp == 0) {
 			i++;
 			k++;
-		} else if (cmp <= 0) {
-			a[left_a++] = a[i++];
+		} else if (cmp < 0) {
+			a->v[left_a++] = a->v[i++];
 		} else {
-			b[left_b++] = b[k++];
+			b->v[left_b++] = b->v[k++];
 		}
 	}
-	pairs = is_new ? 0 : left_a < left_b ? left_a : left_b;
-	for (i = 0; i < left_a && rc == ERR_OK; i++)
-		rc = add_told(out, &a[i], i < pairs ? &b[i] : NULL, err);
-	for (k = pairs; k < left_b && rc == ERR_OK; k++)
-		rc = add_told(out, NULL, &b[k], err);
+	a->n = left_a;
+	b->n = left_b;
+}
+
+/* Of others than the same file no pairs are made. */
+static enum err
+pair_runs(const struct run *a, const struct run *b, bool is_new,
+	struct tellings *out, struct error *err)
+{
+	size_t pairs = a->n < b->n ? a->n : b->n;
+	enum err rc = ERR_OK;
+
+	if (is_new)
+		pairs = 0;
+	for (size_t i = 0; i < a->n && rc == ERR_OK; i++)
+		rc = add_told(out, &a->v[i], i < pairs ? &b->v[i] : NULL, err);
+	for (size_t k = pairs; k < b->n && rc == ERR_OK; k++)
+		rc = add_told(out, NULL, &b->v[k], err);
 	return rc;
 }
 
-static size_t
+static struct run
 run_of(const struct mfs_paths *p, unsigned side, size_t at, uint32_t inode)
 {
-	size_t n = 0;
+	struct run r = { p->n[side] > at ? p->v[side] + at : NULL, 0 };
 
-	while (at + n < p->n[side] && p->v[side][at + n].inode == inode)
-		n++;
-	return n;
+	while (at + r.n < p->n[side] && r.v[r.n].inode == inode)
+		r.n++;
+	return r;
+}
+
+static uint32_t
+next_inode(const struct mfs_paths *p, size_t i, size_t k)
+{
+	if (i == p->n[0])
+		return p->v[1][k].inode;
+	if (k == p->n[1] || p->v[0][i].inode < p->v[1][k].inode)
+		return p->v[0][i].inode;
+	return p->v[1][k].inode;
 }
 
 static enum err
@@ -203,18 +228,16 @@ pair_all(struct mfs_paths *p, mfs_paths_new_fn *is_new, const void *arg,
 			qsort_r(p->v[side], p->n[side], sizeof(*p->v[side]),
 				by_inode, p);
 	while (rc == ERR_OK && (i < p->n[0] || k < p->n[1])) {
-		uint32_t inode = i == p->n[0]   ? p->v[1][k].inode
-				 : k == p->n[1] ? p->v[0][i].inode
-				 : p->v[0][i].inode < p->v[1][k].inode
-					 ? p->v[0][i].inode
-					 : p->v[1][k].inode;
-		size_t n_a = run_of(p, 0, i, inode);
-		size_t n_b = run_of(p, 1, k, inode);
+		uint32_t inode = next_inode(p, i, k);
+		struct run a = run_of(p, 0, i, inode);
+		struct run b = run_of(p, 1, k, inode);
+		bool other = is_new != NULL && is_new(arg, inode);
 
-		rc = pair_inode(p, p->v[0] + i, n_a, p->v[1] + k, n_b,
-			is_new != NULL && is_new(arg, inode), out, err);
-		i += n_a;
-		k += n_b;
+		i += a.n;
+		k += b.n;
+		if (!other)
+			drop_equal(p, &a, &b);
+		rc = pair_runs(&a, &b, other, out, err);
 	}
 	return rc;
 }

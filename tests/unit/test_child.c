@@ -310,6 +310,24 @@ what_cannot_be_executed_is_not_found(void **state)
 	}
 }
 
+static void
+what_is_joined_comes_in_the_order_of_writing(void **state)
+{
+	char *const argv[] = { (char[]){ "sh" }, (char[]){ "-c" },
+		(char[]){ "echo a; echo b >&2; echo c" }, NULL };
+	struct buf out = BUF_INIT(16);
+	struct error err = ERROR_INIT;
+	struct child c;
+
+	(void)state;
+	assert_int_equal(child_start_joined(&c, argv, &err), ERR_OK);
+	assert_int_equal(fsx_read_all(c.out_fd, &out, "child", &err), ERR_OK);
+	assert_int_equal(child_wait(&c, &err), ERR_OK);
+	assert_int_equal(out.len, 6);
+	assert_memory_equal(out.data, "a\nb\nc\n", 6);
+	buf_fini(&out);
+}
+
 /* Neither descriptors nor the state of signals are inherited. */
 static void
 the_child_starts_clean(void **state)
@@ -388,6 +406,7 @@ main(void)
 		cmocka_unit_test(only_status_0_is_success),
 		cmocka_unit_test(a_signal_is_told),
 		cmocka_unit_test(what_cannot_be_executed_is_not_found),
+		cmocka_unit_test(what_is_joined_comes_in_the_order_of_writing),
 		cmocka_unit_test(the_child_starts_clean),
 		cmocka_unit_test(kill_ends_also_the_stubborn),
 	};
