@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,10 +42,9 @@ struct moosefs {
 	char gen[HOME_GEN_MAX];
 	struct journal_view view;
 	bool pinned;
-	struct {
-		char *v[NOTES_MAX];
-		size_t n;
-	} notes;
+	pthread_mutex_t notes_lock;
+	char *notes[NOTES_MAX]; /* until the next capture */
+	size_t n_notes;
 };
 
 static const struct option_spec moosefs_options[] = {
@@ -144,8 +144,9 @@ moosefs_close(struct source *src)
 	journal_close(s->own);
 	receive_close(s->receive);
 	remove_temp(s);
-	for (size_t i = 0; i < s->notes.n; i++)
-		free(s->notes.v[i]);
+	for (size_t i = 0; i < s->n_notes; i++)
+		free(s->notes[i]);
+	(void)pthread_mutex_destroy(&s->notes_lock);
 	free(s->label);
 	free(s->host);
 	free(s->path);
@@ -242,6 +243,7 @@ moosefs_open(struct source **out, const struct source_conf *conf,
 	if (s == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for a source");
 	s->base.ops = &moosefs_source_ops;
+	(void)pthread_mutex_init(&s->notes_lock, NULL);
 	s->timeout_sec = (unsigned)settings_number(set, specs, "timeout");
 	s->image_sec = (unsigned)settings_number(set, specs, "image-delay");
 	s->partial = settings_bool(set, specs, "partial");
@@ -264,15 +266,32 @@ moosefs_open(struct source **out, const struct source_conf *conf,
 
 /* ---- one set, now ---- */
 
+/* From either thread. */
 static void
 keep_note(void *arg, const char *sentence)
 {
 	struct moosefs *s = arg;
+	char *copy = strdup(sentence);
 
-	if (s->notes.n < NOTES_MAX)
-		s->notes.v[s->notes.n] = strdup(sentence);
-	if (s->notes.n < NOTES_MAX && s->notes.v[s->notes.n] != NULL)
-		s->notes.n++;
+	(void)pthread_mutex_lock(&s->notes_lock);
+	if (copy != NULL && s->n_notes < NOTES_MAX) {
+		s->notes[s->n_notes++] = copy;
+		copy = NULL;
+	}
+	(void)pthread_mutex_unlock(&s->notes_lock);
+	free(copy);
+}
+
+static void
+tell_notes(struct moosefs *s, struct sink *sink)
+{
+	(void)pthread_mutex_lock(&s->notes_lock);
+	for (size_t i = 0; i < s->n_notes; i++) {
+		sink->ops->note(sink, s->notes[i]);
+		free(s->notes[i]);
+	}
+	s->n_notes = 0;
+	(void)pthread_mutex_unlock(&s->notes_lock);
 }
 
 static enum err
@@ -282,7 +301,9 @@ open_receive(struct moosefs *s, const char *dir, struct error *err)
 		.port = s->port,
 		.timeout_sec = s->timeout_sec,
 		.image_sec = s->image_sec,
-		.dir = dir };
+		.dir = dir,
+		.note = keep_note,
+		.arg = s };
 
 	return receive_open(&s->receive, &conf, err);
 }
@@ -390,11 +411,7 @@ moosefs_capture(struct source *src, struct sink *sink, struct error *err)
 	const struct capture_of of = { s->journal, &s->view, s->gen, s->label,
 		s->complete };
 
-	for (size_t i = 0; i < s->notes.n; i++) {
-		sink->ops->note(sink, s->notes.v[i]);
-		free(s->notes.v[i]);
-	}
-	s->notes.n = 0;
+	tell_notes(s, sink);
 	return capture_run(&of, sink, err);
 }
 
@@ -495,6 +512,10 @@ fill_state(const struct following *w, const struct receive_state *now,
 	journal_figures(j, &n);
 	if (!n.has_base)
 		return;
+	if (now->health == FOLLOW_PROTECTED && strchr(gen, '.') != NULL)
+		(void)snprintf(out->why, sizeof(out->why),
+			"the master went back; what it had before is kept as "
+			"an earlier generation");
 	out->first = n.base;
 	out->last = n.durable - 1;
 	out->sealed = n.sealed > 0 ? n.sealed - 1 : 0;
