@@ -81,6 +81,26 @@ want_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	return rc;
 }
 
+static enum err
+on_section(void *arg, const struct mfs_section *s, struct error *err)
+{
+	struct telling *t = arg;
+	enum err rc = mfs_sessions_section(&t->sessions, s, err);
+
+	return rc == ERR_OK ? mfs_edges_section(t->edges, s, err) : rc;
+}
+
+static enum err
+on_data(void *arg, const struct mfs_section *s, uint64_t at, const void *data,
+	size_t len, struct error *err)
+{
+	struct telling *t = arg;
+	enum err rc = mfs_sessions_data(&t->sessions, s, at, data, len, err);
+
+	return rc == ERR_OK ? mfs_edges_data(t->edges, s, at, data, len, err)
+			    : rc;
+}
+
 /* An image of a kind that is not read leaves the changes without paths. */
 static enum err
 load_names(struct telling *t, struct mfs_set *set, struct error *err)
@@ -94,9 +114,9 @@ load_names(struct telling *t, struct mfs_set *set, struct error *err)
 	if (rc == ERR_OK)
 		rc = mfs_set_lines(set, want_line, t, err);
 	if (rc == ERR_OK && !mfs_set_facts(set)->is_new) {
-		const struct mfs_image_fn fn = { .section = mfs_edges_section,
-			.data = mfs_edges_data,
-			.arg = t->edges };
+		const struct mfs_image_fn fn = { .section = on_section,
+			.data = on_data,
+			.arg = t };
 
 		rc = mfs_set_image(set, &fn, NULL, NULL, err);
 		if (rc == ERR_OK)

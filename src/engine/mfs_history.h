@@ -8,12 +8,12 @@
  * is read.
  *
  * Memory: conf.memory_max for names (format/mfs_edges.h), 24 bytes and a mount
- * point for each session that began in the log, HISTORY_SESSIONS at most, and
- * what engine/mfs_set.h takes.  One thread.
+ * point for each session, HISTORY_SESSIONS at most, and what engine/mfs_set.h
+ * takes.  One thread.
  *
  * Not told by a log: which client deleted or renamed something.  Where a line
- * names a session (files opened and closed, sessions themselves), and the
- * session began in the log, its client is told.
+ * names a session (files opened and closed, sessions themselves), its client is
+ * told, where the image (of mfsmaster 3.0.117) or the log has it.
  */
 #ifndef ENGINE_MFS_HISTORY_H
 #define ENGINE_MFS_HISTORY_H

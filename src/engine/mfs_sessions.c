@@ -4,7 +4,14 @@
  * number, and what it says of its mount point, in every version; the result is
  * the session.
  *
- * Source: logs of mfsmaster 2.0.91 and 3.0.117.
+ * SESS 1.5, integers big-endian:
+ *
+ *   next:32 stats:16, then records: id:32 checksum:64 mount length:32
+ *     address:32, 41 bytes about rights, 8 * stats bytes, the mount point
+ *   a record of zeroes ends them
+ *
+ * Source: logs of mfsmaster 2.0.91 and 3.0.117; images of 3.0.117 beside what
+ * mfsmetadump tells of them.
  */
 #include "engine/mfs_sessions.h"
 
@@ -15,12 +22,22 @@
 #include "base/array.h"
 #include "base/buf.h"
 
-enum { MOUNT_MAX = 4096 };
+enum {
+	MOUNT_MAX = 4096,
+	SESS_MAJOR = 1,
+	SESS_MINOR = 5,
+	SESS_HEAD = 6,
+	SESS_FIXED = 61,
+	SESS_STATS_MAX = 256
+};
 
 void
 mfs_sessions_init(struct mfs_sessions *s, size_t max)
 {
-	*s = (struct mfs_sessions){ .max = max };
+	*s = (struct mfs_sessions){
+		.max = max,
+		.part = BUF_INIT(SESS_FIXED + 8 * SESS_STATS_MAX + MOUNT_MAX),
+	};
 }
 
 void
@@ -29,6 +46,7 @@ mfs_sessions_fini(struct mfs_sessions *s)
 	for (size_t i = 0; i < s->n; i++)
 		free(s->v[i].mount);
 	free(s->v);
+	buf_fini(&s->part);
 	*s = (struct mfs_sessions){ 0 };
 }
 
@@ -115,6 +133,111 @@ keep(struct mfs_sessions *s, const struct mfs_session *one, struct error *err)
 	return rc;
 }
 
+/* Takes mount over. */
+static enum err
+keep_mount(struct mfs_sessions *s, struct mfs_session *one, struct buf *mount,
+	struct error *err)
+{
+	/* It came with the NUL of the client's string. */
+	while (mount->len > 0 && mount->data[mount->len - 1] == '\0')
+		mount->len--;
+	one->mount = (char *)mount->data;
+	one->mount_len = mount->len;
+	return keep(s, one, err);
+}
+
+/* ---- of an image ---- */
+
+static uint32_t
+get32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+	       (uint32_t)p[2] << 8 | p[3];
+}
+
+enum err
+mfs_sessions_section(void *arg, const struct mfs_section *section,
+	struct error *err)
+{
+	struct mfs_sessions *s = arg;
+
+	(void)err;
+	buf_clear(&s->part);
+	s->fixed = 0;
+	s->want = strcmp(section->name, "SESS") == 0 &&
+				  section->major == SESS_MAJOR &&
+				  section->minor == SESS_MINOR
+			  ? SESS_HEAD
+			  : 0;
+	return ERR_OK;
+}
+
+static void
+take_head(struct mfs_sessions *s)
+{
+	size_t stats = (size_t)s->part.data[4] << 8 | s->part.data[5];
+
+	s->fixed = SESS_FIXED + 8 * stats;
+	s->want = stats <= SESS_STATS_MAX ? s->fixed : 0;
+	buf_clear(&s->part);
+}
+
+/* The whole record is at hand, or only what tells how long it is. */
+static enum err
+take_record(struct mfs_sessions *s, struct error *err)
+{
+	const uint8_t *p = s->part.data;
+	struct mfs_session one = { .id = get32(p), .client = get32(p + 16) };
+	struct buf mount = BUF_INIT(MOUNT_MAX);
+	size_t len = get32(p + 12);
+	enum err rc;
+
+	if (one.id == 0 || len > MOUNT_MAX) {
+		s->want = 0;
+		return ERR_OK;
+	}
+	if (s->part.len < s->fixed + len) {
+		s->want = s->fixed + len;
+		return ERR_OK;
+	}
+	rc = buf_put(&mount, p + s->fixed, len, err);
+	if (rc != ERR_OK)
+		return rc;
+	buf_clear(&s->part);
+	s->want = s->fixed;
+	return keep_mount(s, &one, &mount, err);
+}
+
+enum err
+mfs_sessions_data(void *arg, const struct mfs_section *section, uint64_t at,
+	const void *data, size_t len, struct error *err)
+{
+	struct mfs_sessions *s = arg;
+	const uint8_t *p = data;
+	enum err rc = ERR_OK;
+
+	(void)section;
+	(void)at;
+	while (rc == ERR_OK && len > 0 && s->want > 0) {
+		size_t n = s->want - s->part.len;
+
+		if (n > len)
+			n = len;
+		rc = buf_put(&s->part, p, n, err);
+		p += n;
+		len -= n;
+		if (rc != ERR_OK || s->part.len < s->want)
+			continue;
+		if (s->fixed == 0)
+			take_head(s);
+		else
+			rc = take_record(s, err);
+	}
+	return rc;
+}
+
+/* ---- of a log ---- */
+
 enum err
 mfs_sessions_take(struct mfs_sessions *s, const struct mfs_change *c,
 	struct error *err)
@@ -134,12 +257,7 @@ mfs_sessions_take(struct mfs_sessions *s, const struct mfs_change *c,
 		buf_fini(&mount);
 		return rc;
 	}
-	/* It came with the NUL of the client's string. */
-	while (mount.len > 0 && mount.data[mount.len - 1] == '\0')
-		mount.len--;
-	one.mount = (char *)mount.data;
-	one.mount_len = mount.len;
-	return keep(s, &one, err);
+	return keep_mount(s, &one, &mount, err);
 }
 
 const struct mfs_session *
