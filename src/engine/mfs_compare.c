@@ -45,6 +45,9 @@ end_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	*enough = mfs_moment_is_before(e->at, line->id, line->seconds);
 	if (!*enough)
 		e->last = line->id;
+	/* What is behind it need not be right. */
+	if (e->at->kind == MFS_MOMENT_ID && line->id == e->at->id)
+		*enough = true;
 	return ERR_OK;
 }
 
@@ -209,8 +212,8 @@ apply_line(void *arg, const struct mfs_set_line *line, bool *enough,
 
 	if (line->surplus)
 		return ERR_OK;
-	*enough = line->id > c->last[i];
-	if (*enough)
+	*enough = line->id >= c->last[i];
+	if (line->id > c->last[i])
 		return ERR_OK;
 	if (c->n_touched > 0 && !c->has_before && line->id > c->last[0]) {
 		rc = note_touched(c, 0, err);

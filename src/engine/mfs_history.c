@@ -42,6 +42,13 @@ is_early(struct telling *t, const struct mfs_set_line *line)
 	return !t->begun;
 }
 
+/* Whether nothing behind this line is asked for, and so need not be right. */
+static bool
+is_last(const struct telling *t, const struct mfs_set_line *line)
+{
+	return t->conf->to.kind == MFS_MOMENT_ID && line->id == t->conf->to.id;
+}
+
 static bool
 has_op(const struct telling *t, const char *op)
 {
@@ -70,7 +77,10 @@ want_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	if (line->surplus)
 		return ERR_OK;
 	*enough = mfs_moment_is_before(&t->conf->to, line->id, line->seconds);
-	if (*enough || is_early(t, line))
+	if (*enough)
+		return ERR_OK;
+	*enough = is_last(t, line);
+	if (is_early(t, line))
 		return ERR_OK;
 	rc = parse(t, line, err);
 	if (rc != ERR_OK)
@@ -313,6 +323,7 @@ tell_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	*enough = mfs_moment_is_before(&t->conf->to, line->id, line->seconds);
 	if (*enough)
 		return ERR_OK;
+	*enough = is_last(t, line);
 	t->result->last = line->id;
 	rc = parse(t, line, err);
 	if (rc == ERR_OK)
