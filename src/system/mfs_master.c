@@ -488,6 +488,12 @@ mfs_register(struct mfs_master *m, uint64_t since, struct error *err)
 		err);
 }
 
+double
+mfs_silent_sec(const struct mfs_master *m)
+{
+	return mono_sec() - m->heard_at;
+}
+
 int
 mfs_fd(const struct mfs_master *m)
 {

@@ -106,6 +106,10 @@ enum err mfs_register(struct mfs_master *m, uint64_t since,
 enum err mfs_step(struct mfs_master *m, int wait_ms,
 	struct error *err) MUST_CHECK;
 
+/* Since when (seconds) nothing has come of the master.  One that has registered
+ * us gives signs of life three times in a timeout. */
+double mfs_silent_sec(const struct mfs_master *m);
+
 /* For poll, beside the caller's own descriptors: readable, or writable where
  * mfs_wants_write. */
 int mfs_fd(const struct mfs_master *m);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A real MooseFS master is followed, and one of the two or both are killed,
 # moved on by an hour, or replaced.  What is told as protected is compared with
-# the master's own files.  Ports 9600 to 9632.
+# the master's own files.  Ports 9600 to 9642.
 
 load lab
 
@@ -280,6 +280,33 @@ journal_last() {
 	old=${old%.1}
 	cat "$old"/changelog.*.mfs | cut -d : -f 1 | grep -qx "$before"
 	mfs_stop w
+}
+
+@test "moosefs: a master that went back and says nothing" {
+	new_repo
+	mfs_start i 9640
+	mfs_ops i /a 100 >/dev/null
+	mfs_stop i master
+	cp -r "$(mfs_data i)" "$LAB/i.old"
+	mfs_start i 9640
+	follow_start i
+	until_is state protected i
+	mfs_ops i /b 200 >/dev/null
+	sleep 0.5
+	caught_up i
+	mfs_stop i master
+	rm -rf "$(mfs_data i)"
+	cp -r "$LAB/i.old" "$(mfs_data i)"
+	mfs_start i 9640
+	for _ in $(seq 200); do
+		[[ $(status_of name i) == *.1 ]] && break
+		sleep 0.1
+	done
+	until_is state protected i
+	[[ $(status_of name i) == *.1 ]]
+	follow_end
+	grep -q '"went back"' "$T/events"
+	mfs_stop i
 }
 
 @test "moosefs: another file system at the same address" {

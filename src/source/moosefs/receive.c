@@ -9,7 +9,9 @@
 
 #include "source/moosefs/receive_inside.h"
 
-enum { RETRY_FIRST_SEC = 1, RETRY_MAX_SEC = 10 };
+/* The master may be back at any time; for an image, or for what it does not
+ * remember, one waits until it saves the next one. */
+enum { RETRY_FIRST_SEC = 1, RETRY_MAX_SEC = 10, RETRY_HOLE_SEC = 60 };
 
 enum err
 receive_open(struct receive **out, const struct receive_conf *conf,
@@ -65,6 +67,7 @@ receive_set(struct receive *r, enum follow_health health, const char *why)
 {
 	struct receive_state *s;
 
+	r->was_protected |= health == FOLLOW_PROTECTED;
 	(void)pthread_mutex_lock(&r->lock);
 	s = r->n_states > 0 ? &r->states[r->n_states - 1] : NULL;
 	if (s == NULL || s->health != health) {
@@ -86,10 +89,15 @@ receive_set(struct receive *r, enum follow_health health, const char *why)
 }
 
 void
-receive_heard(struct receive *r)
+receive_heard(struct receive *r, double ago)
 {
+	struct when now = when_now();
+	int64_t nsec = (int64_t)now.nsec - (int64_t)(ago * 1e9) % 1000000000;
+
+	now.sec -= (int64_t)ago + (nsec < 0);
+	now.nsec = (uint32_t)(nsec < 0 ? nsec + 1000000000 : nsec);
 	(void)pthread_mutex_lock(&r->lock);
-	r->states[r->n_states - 1].heard = when_now();
+	r->states[r->n_states - 1].heard = now;
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
@@ -327,8 +335,8 @@ run(void *arg)
 {
 	struct receive *r = arg;
 	unsigned wait = RETRY_FIRST_SEC;
+	unsigned max;
 	struct error why;
-	bool was_good;
 	enum err rc;
 
 	while (!r->stop) {
@@ -337,16 +345,18 @@ run(void *arg)
 			rest(r, RETRY_MAX_SEC);
 			continue;
 		}
+		r->was_protected = false;
 		rc = session_run(r, false, &why);
-		was_good = health_of(r) == FOLLOW_PROTECTED;
 		(void)settle(r);
 		if (r->stop)
 			break;
 		tell_end(r, rc, &why);
-		if (was_good)
+		if (r->was_protected)
 			wait = RETRY_FIRST_SEC;
-		rest(r, wait);
-		wait = wait * 2 > RETRY_MAX_SEC ? RETRY_MAX_SEC : wait * 2;
+		max = health_of(r) == FOLLOW_CONNECTING ? RETRY_MAX_SEC
+							: RETRY_HOLE_SEC;
+		rest(r, wait < max ? wait : max);
+		wait = wait * 2 > max ? max : wait * 2;
 	}
 	return NULL;
 }

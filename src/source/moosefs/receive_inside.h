@@ -26,6 +26,7 @@ struct receive {
 	/* the receiving thread's own */
 	bool branch; /* the next connection begins a new generation */
 	unsigned behind; /* connections that ended before our last change */
+	bool was_protected; /* in this connection */
 
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t wake; /* stop */
@@ -39,7 +40,8 @@ struct receive {
 /* ---- receive.c ---- */
 
 void receive_set(struct receive *r, enum follow_health health, const char *why);
-void receive_heard(struct receive *r);
+/* So many seconds ago. */
+void receive_heard(struct receive *r, double ago);
 /* The generation that receives; NULL: none. */
 struct journal *receive_target(struct receive *r);
 /* From now on this one does: the newest of this file system, or with branch

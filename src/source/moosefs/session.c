@@ -35,8 +35,12 @@ enum {
 	NAP_BELOW = 2000, /* changes; a replay needs no naps */
 	HOUR_SEC = 3600,
 	IMAGE_AGAIN_SEC = 60, /* while the master still writes it */
-	IMAGE_TRIES = 5
+	IMAGE_TRIES = 5,
+	BEHIND_MAX = 3
 };
+
+/* How often the time at which the master was heard of is noted. */
+static const double heard_every_sec = 0.2;
 
 struct session {
 	struct receive *r;
@@ -398,7 +402,7 @@ fetch(struct session *s, enum mfs_file file, struct error *err)
 
 /*
  * A master that has not got as far as we are: its log is written by another
- * process and may lag for a moment, so once is no proof.
+ * process and may lag for a moment, so it is asked three times.
  */
 static enum err
 check_behind(struct session *s, struct error *err)
@@ -407,7 +411,7 @@ check_behind(struct session *s, struct error *err)
 		s->r->behind = 0;
 		return ERR_OK;
 	}
-	if (++s->r->behind > 1) {
+	if (++s->r->behind == BEHIND_MAX) {
 		s->r->behind = 0;
 		return went_back(s, s->seen, "is what it expects next", err);
 	}
@@ -517,8 +521,8 @@ follow(struct session *s, struct error *err)
 			rc = ask_image(s, err);
 		if (s->got > 0 && s->got < NAP_BELOW)
 			nap();
-		if (mono_sec() - told > 0.2) {
-			receive_heard(s->r);
+		if (rc == ERR_OK && mono_sec() - told > heard_every_sec) {
+			receive_heard(s->r, mfs_silent_sec(s->m));
 			told = mono_sec();
 		}
 	}
@@ -538,7 +542,7 @@ session_run(struct receive *r, bool once, struct error *err)
 
 	mfs_lines_init(&s.lines);
 	if (rc == ERR_OK) {
-		receive_heard(r);
+		receive_heard(r, 0);
 		rc = start(&s, err);
 	}
 	if (rc == ERR_OK && s.gap && once)
