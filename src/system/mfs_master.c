@@ -10,6 +10,9 @@
  * Silence counts only where something is due: a master sends no signs of life
  * to those who did not register.  And it counts only once the socket was
  * found empty, as it may be us who were away.
+ *
+ * Changes that come one by one, thousands a second, would each wake us; so
+ * those that follow within two milliseconds are taken together.
  */
 #include "system/mfs_master.h"
 
@@ -32,6 +35,7 @@ enum {
 	STEP_MAX = 1 << 20, /* bytes taken by a step: others want their turn */
 	OUT_MAX = 16 * MFS_PACKET_ASK_MAX,
 	CONNECT_SEC = 3, /* for an address */
+	GATHER_MS = 2,
 	TIMEOUT_MAX = UINT16_MAX,
 	NOPS = 3 /* signs of life in a timeout */
 };
@@ -424,6 +428,16 @@ check_silence(struct mfs_master *m, struct error *err)
 	return die(m, err);
 }
 
+static void
+gather(const struct mfs_master *m, int wait_ms)
+{
+	double ms = (mono_sec() - m->heard_at) * 1000;
+
+	if (m->registered && !mfs_is_fetching(m) && ms < GATHER_MS &&
+		wait_ms != 0)
+		(void)poll(NULL, 0, GATHER_MS - (int)ms);
+}
+
 enum err
 mfs_step(struct mfs_master *m, int wait_ms, struct error *err)
 {
@@ -441,6 +455,8 @@ mfs_step(struct mfs_master *m, int wait_ms, struct error *err)
 	if (poll(&p, 1, has_news(m) ? 0 : wait_for(m, wait_ms)) < 0)
 		return errno == EINTR ? ERR_OK : broken(m, errno, err);
 	more = (p.revents & ~POLLOUT) != 0;
+	if (more)
+		gather(m, wait_ms);
 	rc = take(m, &more, err);
 	if (rc != ERR_OK)
 		return rc;

@@ -100,8 +100,10 @@ enum err mfs_register(struct mfs_master *m, uint64_t since,
 /*
  * Wait for at most wait_ms (less than 0: until something is due), then take
  * all that has come, or about a megabyte of it: then the next step does not
- * wait.  It may end sooner, without any event, as where a signal came.  To be
- * called again within a third of the timeout, or the master hangs up.
+ * wait.  Where changes come one upon the other it waits two milliseconds more,
+ * unless wait_ms is 0, to take several.  It may end sooner, without any event,
+ * as where a signal came.  To be called again within a third of the timeout, or
+ * the master hangs up.
  */
 enum err mfs_step(struct mfs_master *m, int wait_ms,
 	struct error *err) MUST_CHECK;
