@@ -300,7 +300,7 @@ static enum err
 read_lines(struct journal *j, struct error *err)
 {
 	size_t kept = 0;
-	bool keep;
+	bool keep = false;
 	enum err rc = ERR_OK;
 
 	for (size_t i = 0; i < j->segments.n && rc == ERR_OK; i++) {
