@@ -47,6 +47,7 @@ bench: all
 	@COFFER=$(abspath $(B))/coffer bench/prune
 	@tools/deps lab
 	@COFFER=$(abspath $(B))/coffer bench/rbd
+	@COFFER=$(abspath $(B))/coffer bench/moosefs
 
 lint:
 	@tools/deps build check lab lint

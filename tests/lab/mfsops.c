@@ -2,14 +2,17 @@
 /*
  * mfsops: changes in a MooseFS, made by its client library.
  *
- *	mfsops HOST PORT DIR COUNT [PER_SECOND]
+ *	mfsops HOST PORT DIR COUNT [PER_SECOND [TIMES]]
  *
  * COUNT operations on small files below the directory DIR, which is made if it
  * is not there: of eight, a file is created, renamed to a name that has to be
  * escaped, given another mode and another owner, a second one is created and
  * unlinked, and a directory comes and goes.  No contents, as there need not be
- *a chunkserver. Each makes at least one line in the master's log.  The names of
- *a second run in the same DIR are others.  It says how many operations it did.
+ * a chunkserver.  Each makes one line in the master's log, in this order.  The
+ * names of a second run in the same DIR are others.  PER_SECOND 0 is as fast as
+ * it goes.  The file TIMES gets what all names of this run begin with, and
+ * behind it when each operation began, in ns of CLOCK_MONOTONIC.  It says how
+ * many operations it did.
  */
 #include <errno.h>
 #include <mfsio.h>
@@ -67,28 +70,44 @@ start(char *host, char *port)
 	return mfs_init(&cfg, 0);
 }
 
+static void
+note_now(FILE *times)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	fprintf(times, "%ld%09ld\n", (long)t.tv_sec, t.tv_nsec);
+}
+
 int
 main(int argc, char **argv)
 {
 	unsigned long count, rate, n;
 	struct timespec t;
 	char run[64];
+	FILE *times;
 
-	if (argc != 5 && argc != 6) {
-		fputs("usage: mfsops HOST PORT DIR COUNT [PER_SECOND]\n",
+	if (argc < 5 || argc > 7) {
+		fputs("usage: mfsops HOST PORT DIR COUNT [PER_SECOND "
+		      "[TIMES]]\n",
 			stderr);
 		return 2;
 	}
 	count = strtoul(argv[4], NULL, 10);
-	rate = argc == 6 ? strtoul(argv[5], NULL, 10) : 0;
-	if (start(argv[1], argv[2]) < 0 ||
+	rate = argc >= 6 ? strtoul(argv[5], NULL, 10) : 0;
+	times = fopen(argc == 7 ? argv[6] : "/dev/null", "we");
+	if (times == NULL || start(argv[1], argv[2]) < 0 ||
 		(mfs_mkdir(argv[3], 0755) < 0 && errno != EEXIST)) {
 		perror("mfsops");
 		return 1;
 	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	(void)snprintf(run, sizeof(run), "%lx.%lx", (long)t.tv_sec, t.tv_nsec);
-	for (n = 0; n < count && one(argv[3], run, n) >= 0; n++) {
+	fprintf(times, "%s\n", run);
+	for (n = 0; n < count; n++) {
+		note_now(times);
+		if (one(argv[3], run, n) < 0)
+			break;
 		if (rate == 0)
 			continue;
 		t.tv_nsec += 1000000000 / (long)rate;
@@ -101,6 +120,7 @@ main(int argc, char **argv)
 			strerror(errno));
 	else
 		mfs_term();
+	(void)fclose(times);
 	printf("%lu\n", n);
 	return n < count;
 }
