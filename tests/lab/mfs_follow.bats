@@ -5,75 +5,9 @@
 # the master's own files.  Ports 9600 to 9642.
 
 load lab
+load follow
 
 setup_file() { mfs_start a 9600; }
-
-FOLLOWER=
-
-follow_start() {
-	"$COFFER" follow "moosefs:$(mfs_address "${1:-a}")" -o journal="$T/j" \
-		-o image-delay=1 --seal-every 1s --json \
-		> >(cat >>"$T/events") 2>>"$T/follow.err" 3>&- &
-	FOLLOWER=$!
-}
-
-# One that is killed or asked to end.
-follow_end() {
-	kill -s "${SIGNAL:-TERM}" "$FOLLOWER"
-	local status=0
-	wait "$FOLLOWER" || status=$?
-	FOLLOWER=
-	[ $status -eq 0 ] || cat "$T/follow.err"
-	return $status
-}
-
-teardown() {
-	[ -z "$FOLLOWER" ] || SIGNAL=KILL follow_end || true
-	rm -rf "${T:?}"
-}
-
-status_of() { # FIELD
-	python3 -c 'import json,sys
-print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
-		"$T/j/$(mfs_address "${2:-a}" | tr : _)/status.json" "$1" 2>/dev/null
-}
-
-# until_is FIELD VALUE [NAME], for up to 20 s
-until_is() {
-	local i
-	for i in $(seq 200); do
-		[ "$(status_of "$1" "$3")" = "$2" ] && return 0
-		sleep 0.1
-	done
-	echo "$1 is $(status_of "$1" "$3"), not $2"
-	cat "$T/follow.err" "$T/events"
-	return 1
-}
-
-last_of() { cat "$(mfs_data "${1:-a}")"/changelog.0.mfs \
-	"$(mfs_data "${1:-a}")"/changelog.1.mfs 2>/dev/null |
-	cut -d : -f 1 | sort -n | tail -n 1; }
-
-caught_up() { until_is last "$(last_of "$1")" "$1"; }
-
-# All lines of the newest snapshot, from its image on, are the master's own.
-same_as_master() {
-	local gen
-	gen=$(coffer ls latest | sed -n 's|^/\(.*\)/metadata.mfs$|\1|p')
-	[ -n "$gen" ]
-	coffer ls latest | grep changelog/ | while read -r path; do
-		coffer cat "latest:$path"
-	done >"$T/lines"
-	[ -s "$T/lines" ]
-	cat "$(mfs_data "${1:-a}")"/changelog.*.mfs | sort -n -t : -k 1,1 -u >"$T/own"
-	local first last
-	first=$(mfs_first_id "$T/lines")
-	last=$(mfs_last_id "$T/lines")
-	echo "lines $first to $last"
-	awk -F : -v a="$first" -v b="$last" '$1 >= a && $1 <= b' "$T/own" |
-		cmp - "$T/lines"
-	echo "$last" >"$T/last"
-}
 
 # The lines of the journal of the newest generation, durable ones and those
 # of the file at hand.
