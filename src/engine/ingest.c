@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "engine/backup.h"
+#include "tree/image.h"
 
 /* Times so close to now may be those of the next change, too; a clock of
  * another machine may be ahead by so much. */
@@ -86,8 +87,13 @@ scratch_init(struct ingest *in, struct error *err)
 static enum err
 chunks_init(struct ingest *in, struct error *err)
 {
+	size_t longest = repo_config(in->repo)->chunker.max;
+
+	/* Windows of images are chunks, whatever the chunker is set to. */
+	if (longest < IMAGE_WINDOW)
+		longest = IMAGE_WINDOW;
 	in->n_chunks = in->crew.n + BACKUP_IN_FLIGHT;
-	in->chunk_room = repo_config(in->repo)->chunker.max + INGEST_READ;
+	in->chunk_room = longest + INGEST_READ;
 	in->chunk_room += -in->chunk_room % CHUNK_ALIGN;
 	in->all_chunks = calloc(in->n_chunks, sizeof(struct chunk));
 	if (in->all_chunks == NULL)

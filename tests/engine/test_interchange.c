@@ -35,21 +35,6 @@ struct life {
 	unsigned n; /* of them */
 };
 
-/* With chunks as large as windows of an image. */
-static void
-open_repo(struct rig *rig)
-{
-	struct repo_init_conf init = tool_init_conf();
-	struct error err = ERROR_INIT;
-
-	init.chunker = CHUNKER_DEFAULT;
-	repo_close(rig->repo);
-	store_close(rig->st);
-	rig->st = tool_store();
-	must(repo_init(rig->st, &init, &err), &err);
-	rig->repo = tool_open(rig->st, TOOL_PASS);
-}
-
 static struct life *
 life_new(uint64_t seed, bool v2)
 {
@@ -57,7 +42,6 @@ life_new(uint64_t seed, bool v2)
 
 	assert_non_null(l);
 	rig_init(&l->rig);
-	open_repo(&l->rig);
 	rbd_world_init(&l->w, seed);
 	for (unsigned i = 0; i < STEPS; i++) {
 		rbd_world_live(&l->w);
