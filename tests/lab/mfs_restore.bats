@@ -19,6 +19,11 @@ setup_file() {
 	mfs_ops m "/a, (100%)" 240
 	sleep 1.1
 	mfs_ops m /late 80
+	# The log is written by another process, a little later.
+	for _ in $(seq 100); do
+		[ "$(cat "$(mfs_data m)"/changelog.*.mfs | grep -c '|UNLINK(')" -lt 110 ] || break
+		sleep 0.1
+	done
 	SIGNAL=KILL mfs_stop m
 	mkdir "$LAB/dead"
 	cp "$(mfs_data m)"/metadata.mfs.back "$(mfs_data m)"/changelog.*.mfs "$LAB/dead"
