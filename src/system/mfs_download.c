@@ -4,10 +4,11 @@
 #include "base/crc32.h"
 
 void
-mfs_download_start(struct mfs_download *d, enum mfs_file file)
+mfs_download_start(struct mfs_download *d, enum mfs_file file, uint64_t max)
 {
 	*d = (struct mfs_download){ .state = MFS_DOWNLOAD_STARTED,
-		.file = file };
+		.file = file,
+		.max = max };
 }
 
 enum err
@@ -22,7 +23,7 @@ mfs_download_info(struct mfs_download *d, const struct mfs_packet *p,
 		return ERR_OK;
 	}
 	d->state = MFS_DOWNLOAD_BLOCKS;
-	d->size = p->info.size;
+	d->size = p->info.size < d->max ? p->info.size : d->max;
 	return ERR_OK;
 }
 

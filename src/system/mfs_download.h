@@ -20,12 +20,14 @@ enum mfs_download_state {
 struct mfs_download {
 	enum mfs_download_state state;
 	enum mfs_file file;
-	uint64_t size;
+	uint64_t max; /* bytes that are wanted at most */
+	uint64_t size; /* that come */
 	uint64_t off; /* what is before it is here */
 	uint32_t asked; /* bytes from off on */
 };
 
-void mfs_download_start(struct mfs_download *d, enum mfs_file file);
+void mfs_download_start(struct mfs_download *d, enum mfs_file file,
+	uint64_t max);
 
 /* ERR_CORRUPT where this is not the answer. */
 enum err mfs_download_info(struct mfs_download *d, const struct mfs_packet *p,

@@ -467,6 +467,13 @@ mfs_step(struct mfs_master *m, int wait_ms, struct error *err)
 enum err
 mfs_fetch(struct mfs_master *m, enum mfs_file file, struct error *err)
 {
+	return mfs_fetch_part(m, file, UINT64_MAX, err);
+}
+
+enum err
+mfs_fetch_part(struct mfs_master *m, enum mfs_file file, uint64_t max,
+	struct error *err)
+{
 	uint8_t ask[MFS_PACKET_ASK_MAX];
 	enum err rc = check_alive(m, err);
 
@@ -477,7 +484,7 @@ mfs_fetch(struct mfs_master *m, enum mfs_file file, struct error *err)
 			"master %s: file %d is being fetched", m->name,
 			m->download.file);
 	due_from_now(m);
-	mfs_download_start(&m->download, file);
+	mfs_download_start(&m->download, file, max);
 	return queue(m, ask, mfs_packet_start(ask, (uint8_t)file), err);
 }
 

@@ -89,6 +89,9 @@ enum err mfs_version(const struct mfs_connect_conf *conf, uint32_t *version,
  * that the master had at that moment.  Works before registering, too. */
 enum err mfs_fetch(struct mfs_master *m, enum mfs_file file,
 	struct error *err) MUST_CHECK;
+/* The same of its first max bytes at most; begin tells the whole size. */
+enum err mfs_fetch_part(struct mfs_master *m, enum mfs_file file, uint64_t max,
+	struct error *err) MUST_CHECK;
 bool mfs_is_fetching(const struct mfs_master *m);
 
 /* Live lines from now on; once for a connection.  since 0: from the next one

@@ -49,7 +49,7 @@ parse(const uint8_t *data, size_t size, struct mfs_download *d)
 	if (rc == ERR_OK && (p.kind == MFS_IS_INFO || p.kind == MFS_IS_DATA)) {
 		assert(d->state == MFS_DOWNLOAD_NONE || d->off <= d->size);
 		if (d->state != MFS_DOWNLOAD_NONE && mfs_download_next(d) == 0)
-			mfs_download_start(d, MFS_LOG_CURRENT);
+			mfs_download_start(d, MFS_LOG_CURRENT, UINT64_MAX);
 	}
 	free(copy);
 	return rc;
@@ -63,7 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	size_t off = 0, size, again;
 	enum err rc;
 
-	mfs_download_start(&d, MFS_IMAGE);
+	mfs_download_start(&d, MFS_IMAGE, UINT64_MAX);
 	for (;;) {
 		rc = mfs_packet_size(&size, data + off, len - off, &err);
 		assert(rc == ERR_OK || rc == ERR_CORRUPT);

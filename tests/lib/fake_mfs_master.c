@@ -38,6 +38,7 @@ struct conn {
 	struct buf in, out, file; /* file: that is being downloaded */
 	uint64_t sent;
 	bool registered, opened; /* START of the image came */
+	bool image; /* it is what is being downloaded */
 	unsigned timeout_sec, hour; /* hour: of the opened logs */
 	unsigned blocks;
 	double heard_at, sent_at, next_at;
@@ -179,6 +180,7 @@ on_start(struct fake_mfs *f, struct conn *c, const uint8_t *p, size_t len)
 		return;
 	}
 	f->seen.starts++;
+	c->image = p[0] == 1;
 	c->blocks = 0;
 	buf_clear(&c->file);
 	if (p[0] == 1 && f->faults.no_image) {
@@ -232,6 +234,8 @@ on_request(struct fake_mfs *f, struct conn *c, const uint8_t *p, size_t len)
 			c->file.len);
 		return;
 	}
+	if (c->image)
+		f->seen.image_bytes += n;
 	add_block(f, c, off, (size_t)n);
 }
 

@@ -52,6 +52,7 @@ struct fake_mfs_seen {
 	uint64_t since; /* of the last registration; 0: type 1 */
 	unsigned timeout_sec; /* likewise */
 	uint32_t version; /* likewise */
+	uint64_t image_bytes; /* asked for */
 	char trouble[160]; /* against the protocol; "" where nothing is */
 };
 

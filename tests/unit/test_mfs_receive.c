@@ -290,6 +290,38 @@ test_short_logs(void **state)
 	end(&w);
 }
 
+/* A broken connection costs the lines that were missed, not the image. */
+static void
+test_image_once(void **state)
+{
+	struct fake_mfs_seen before, after;
+	struct world w;
+
+	begin(&w);
+	fake_mfs_save(w.master, 3 << 20);
+	start(&w);
+	wait_for(&w, fake_mfs_changes(w.master, 5));
+	fake_mfs_seen(w.master, &before);
+	assert_true(before.image_bytes > 3 << 20);
+	for (unsigned i = 0; i < 3; i++) {
+		fake_mfs_hang_up(w.master);
+		wait_for(&w, fake_mfs_changes(w.master, 7));
+	}
+	fake_mfs_seen(w.master, &after);
+	assert_true(after.connections >= before.connections + 3);
+	assert_true(after.image_bytes - before.image_bytes <
+		    (after.connections - before.connections) * 100);
+	check_lines(&w);
+	/* One that is newer is fetched. */
+	fake_mfs_save(w.master, 1 << 20);
+	fake_mfs_hang_up(w.master);
+	wait_for(&w, fake_mfs_changes(w.master, 7));
+	fake_mfs_seen(w.master, &before);
+	assert_true(before.image_bytes - after.image_bytes > 1 << 20);
+	check_lines(&w);
+	end(&w);
+}
+
 int
 main(void)
 {
@@ -299,6 +331,7 @@ main(void)
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_short_logs),
+		cmocka_unit_test(test_image_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

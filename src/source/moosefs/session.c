@@ -52,6 +52,7 @@ struct session {
 	int fd; /* of image.tmp */
 	struct mfs_image walk;
 	struct mfs_image_fn walk_fn;
+	bool peek; /* of the image only its header is asked for */
 	bool has_image; /* a checked one lies in image.tmp */
 	struct mfs_header head;
 	struct mfs_lines lines;
@@ -114,6 +115,8 @@ begin_image(struct session *s, bool exists, struct error *err)
 	}
 	s->walk_fn = (struct mfs_image_fn){ NULL };
 	mfs_image_init(&s->walk, &s->walk_fn);
+	if (s->peek)
+		return ERR_OK;
 	fsx_close(&s->fd);
 	s->fd = open(s->r->image_tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
 		0640);
@@ -123,8 +126,11 @@ begin_image(struct session *s, bool exists, struct error *err)
 static enum err
 end_image(struct session *s, struct error *err)
 {
-	enum err rc = mfs_image_end(&s->walk, err);
+	enum err rc;
 
+	if (s->peek)
+		return ERR_OK;
+	rc = mfs_image_end(&s->walk, err);
 	if (rc != ERR_OK)
 		return err_wrap(err, "the master's image");
 	if (fsync(s->fd) != 0)
@@ -302,6 +308,8 @@ on_data(void *arg, enum mfs_file file, uint64_t off, const void *data,
 	rc = mfs_image_feed(&s->walk, data, len, err);
 	if (rc != ERR_OK)
 		return err_wrap(err, "the master's image");
+	if (s->peek)
+		return ERR_OK;
 	return fsx_write(s->fd, data, len, s->r->image_tmp, err);
 }
 
@@ -388,9 +396,9 @@ on_change(void *arg, uint64_t id, const char *text, size_t len,
 /* ---- steps ---- */
 
 static enum err
-fetch(struct session *s, enum mfs_file file, struct error *err)
+fetch(struct session *s, enum mfs_file file, uint64_t max, struct error *err)
 {
-	enum err rc = mfs_fetch(s->m, file, err);
+	enum err rc = mfs_fetch_part(s->m, file, max, err);
 
 	s->done = false;
 	while (rc == ERR_OK && !s->done && !s->r->stop)
@@ -450,17 +458,54 @@ judge(struct session *s, struct error *err)
 	return rc == ERR_OK ? journal_sync(s->j, err) : rc;
 }
 
+/* Whether the master's image is the base that is here: its header tells, so
+ * that a connection that broke does not cost a download of gigabytes. */
+static enum err
+peek(struct session *s, bool *same, struct error *err)
+{
+	const struct mfs_header *h = &s->walk.header;
+	struct journal_figures f;
+	char gen[HOME_GEN_MAX], current[HOME_GEN_MAX];
+	struct journal *j = receive_target(s->r);
+	bool known;
+	enum err rc;
+
+	*same = false;
+	if (s->r->branch || j == NULL || !journal_has_begun(j))
+		return ERR_OK;
+	mfs_image_init(&s->walk, &s->walk_fn);
+	s->peek = true;
+	rc = fetch(s, MFS_IMAGE, MFS_HEAD_ROOM, err);
+	s->peek = false;
+	if (rc != ERR_OK || !s->walk.has_header || h->is_new)
+		return rc;
+	rc = home_find(&s->r->home, h->id, gen, &known, err);
+	if (rc == ERR_OK)
+		rc = home_current(&s->r->home, current, err);
+	if (rc != ERR_OK)
+		return rc;
+	journal_figures(j, &f);
+	*same = f.has_base && h->version == f.base && known &&
+		strcmp(gen, current) == 0;
+	if (*same)
+		s->seen = h->version;
+	return ERR_OK;
+}
+
 static enum err
 start(struct session *s, struct error *err)
 {
-	enum err rc = fetch(s, MFS_IMAGE, err);
+	bool same;
+	enum err rc = peek(s, &same, err);
 
+	if (rc == ERR_OK && !same)
+		rc = fetch(s, MFS_IMAGE, UINT64_MAX, err);
 	if (rc == ERR_OK)
 		rc = choose_by_image(s, err);
 	if (rc == ERR_OK)
-		rc = fetch(s, MFS_LOG_PREVIOUS, err);
+		rc = fetch(s, MFS_LOG_PREVIOUS, UINT64_MAX, err);
 	if (rc == ERR_OK)
-		rc = fetch(s, MFS_LOG_CURRENT, err);
+		rc = fetch(s, MFS_LOG_CURRENT, UINT64_MAX, err);
 	return rc == ERR_OK ? judge(s, err) : rc;
 }
 
