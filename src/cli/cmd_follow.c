@@ -20,7 +20,7 @@ enum {
 	SEAL_SEC = 10,
 	SEAL_BYTES = 4 << 20,
 	SEAL_SEC_MAX = 24 * 3600,
-	LEVEL = 9, /* logs are small and repeat themselves */
+	LEVEL = 6, /* higher ones take 20 MB more memory, for 7 % less */
 	STALE_SEC = 15 /* a status is written each second */
 };
 
@@ -393,7 +393,7 @@ static const struct flag follow_flags[] = {
 		"an option of the source; see \"coffer help source NAME\"" },
 	{ "tag", 0, FLAG_LIST, "TAG", "tag the snapshots; also TAG,TAG" },
 	{ "host", 'H', FLAG_TEXT, "NAME", "instead of this host's name" },
-	{ "level", 0, FLAG_TEXT, "N", "zstd level, 1 to 19 (default: 9)" },
+	{ "level", 0, FLAG_TEXT, "N", "zstd level, 1 to 19 (default: 6)" },
 	{ "workers", 0, FLAG_TEXT, "N", "threads that seal (default: 1)" },
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };
