@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "base/units.h"
 #include "cli/access.h"
+#include "cli/chosen.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/jsonl.h"
@@ -58,18 +59,14 @@ static const char *const files_flags[] = { "exclude", "exclude-file",
 struct request {
 	const struct source_ops *ops;
 	const char **args;
-	struct setting *settings;
-	char **texts; /* owned: copies of NAME=VALUE, cut */
+	struct chosen chosen;
 	struct source_conf conf;
 };
 
 static void
 request_fini(struct request *q)
 {
-	for (size_t i = 0; q->texts != NULL && q->texts[i] != NULL; i++)
-		free(q->texts[i]);
-	free(q->texts);
-	free(q->settings);
+	chosen_fini(&q->chosen);
 	free(q->args);
 }
 
@@ -78,41 +75,10 @@ request_alloc(struct request *q, const struct cli *c, struct error *err)
 {
 	*q = (struct request){ NULL };
 	q->args = calloc(c->n_operands + 1, sizeof(*q->args));
-	q->settings = calloc(c->n_given + 1, sizeof(*q->settings));
-	q->texts = calloc(c->n_given + 1, sizeof(*q->texts));
-	if (q->args == NULL || q->settings == NULL || q->texts == NULL)
+	if (q->args == NULL)
 		return err_set(err, ERR_NOMEM, "out of memory");
 	q->conf.args = q->args;
-	q->conf.settings.v = q->settings;
-	return ERR_OK;
-}
-
-static void
-set_option(struct request *q, const char *name, const char *value)
-{
-	q->settings[q->conf.settings.n++] = (struct setting){ name, value };
-}
-
-static enum err
-take_options(struct request *q, const struct cli *c, struct error *err)
-{
-	const char *text;
-	size_t at = 0, n = 0;
-	char *equals;
-
-	while ((text = flag_next(c, "option", &at)) != NULL) {
-		q->texts[n] = strdup(text);
-		if (q->texts[n] == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		equals = strchr(q->texts[n], '=');
-		if (equals == NULL)
-			return err_set(err, ERR_USAGE,
-				"-o %s: NAME=VALUE is wanted", text);
-		*equals = '\0';
-		set_option(q, q->texts[n], equals + 1);
-		n++;
-	}
-	return ERR_OK;
+	return chosen_take(&q->chosen, c, err);
 }
 
 static enum err
@@ -128,7 +94,7 @@ take_files_flags(struct request *q, const struct cli *c, struct error *err)
 				return err_set(err, ERR_USAGE,
 					"--%s is for the files source",
 					files_flags[i]);
-			set_option(q, files_flags[i],
+			chosen_add(&q->chosen, files_flags[i],
 				value[0] != '\0' ? value : "yes");
 		}
 	}
@@ -170,15 +136,16 @@ take_stdin(struct request *q, const struct cli *c, struct error *err)
 	for (size_t i = 0; i < c->n_operands; i++)
 		q->args[i] = c->operands[i];
 	q->conf.n_args = c->n_operands;
-	set_option(q, "name", name);
+	chosen_add(&q->chosen, "name", name);
 	return ERR_OK;
 }
 
 static enum err
-check_settings(const struct request *q, struct error *err)
+check_settings(struct request *q, struct error *err)
 {
 	char who[64];
 
+	q->conf.settings = chosen_settings(&q->chosen);
 	(void)snprintf(who, sizeof(who), "source %s", q->ops->scheme);
 	return settings_check(&q->conf.settings, q->ops->options, who, err);
 }
@@ -193,8 +160,6 @@ request_fill(struct request *q, const struct cli *c, struct error *err)
 					 : take_operands(q, c, err);
 	if (rc == ERR_OK)
 		rc = take_files_flags(q, c, err);
-	if (rc == ERR_OK)
-		rc = take_options(q, c, err);
 	if (rc == ERR_OK)
 		rc = check_settings(q, err);
 	return rc;

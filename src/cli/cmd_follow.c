@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "cli/access.h"
+#include "cli/chosen.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/jsonl.h"
@@ -159,73 +160,31 @@ conf_fill(struct follow_conf *conf, const struct cli *c, struct error *err)
 	return rc;
 }
 
-struct request {
-	const struct source_ops *ops;
-	struct setting *settings;
-	char **texts; /* copies of NAME=VALUE, cut */
-	size_t n;
-};
-
-static void
-request_fini(struct request *q)
-{
-	for (size_t i = 0; i < q->n; i++)
-		free(q->texts[i]);
-	free(q->texts);
-	free(q->settings);
-}
-
-static enum err
-take_options(struct request *q, const struct cli *c, struct error *err)
-{
-	const char *text;
-	char *equals;
-	size_t at = 0;
-
-	q->settings = calloc(c->n_given + 1, sizeof(*q->settings));
-	q->texts = calloc(c->n_given + 1, sizeof(*q->texts));
-	if (q->settings == NULL || q->texts == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	while ((text = flag_next(c, "option", &at)) != NULL) {
-		q->texts[q->n] = strdup(text);
-		if (q->texts[q->n] == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		equals = strchr(q->texts[q->n], '=');
-		q->n++;
-		if (equals == NULL)
-			return err_set(err, ERR_USAGE,
-				"-o %s: NAME=VALUE is wanted", text);
-		*equals = '\0';
-		q->settings[q->n - 1] =
-			(struct setting){ q->texts[q->n - 1], equals + 1 };
-	}
-	return ERR_OK;
-}
-
 static enum err
 open_source(struct source **out, const struct cli *c, struct error *err)
 {
-	struct request q = { NULL };
+	struct chosen chosen = { NULL };
 	struct source_conf conf = { .n_args = 1 };
+	const struct source_ops *ops = NULL;
 	const char *rest = NULL;
 	char who[64];
-	enum err rc = source_parse(c->operands[0], &q.ops, &rest, err);
+	enum err rc = source_parse(c->operands[0], &ops, &rest, err);
 
 	if (rc == ERR_OK)
-		rc = take_options(&q, c, err);
+		rc = chosen_take(&chosen, c, err);
 	if (rc == ERR_OK) {
-		(void)snprintf(who, sizeof(who), "source %s", q.ops->scheme);
+		(void)snprintf(who, sizeof(who), "source %s", ops->scheme);
 		conf.args = &rest;
-		conf.settings = (struct settings){ q.settings, q.n };
-		rc = settings_check(&conf.settings, q.ops->options, who, err);
+		conf.settings = chosen_settings(&chosen);
+		rc = settings_check(&conf.settings, ops->options, who, err);
 	}
-	if (rc == ERR_OK && !q.ops->caps.follow)
+	if (rc == ERR_OK && !ops->caps.follow)
 		rc = err_set(err, ERR_USAGE,
 			"a source of the kind %s cannot be followed",
-			q.ops->scheme);
+			ops->scheme);
 	if (rc == ERR_OK)
-		rc = q.ops->open(out, &conf, err);
-	request_fini(&q);
+		rc = ops->open(out, &conf, err);
+	chosen_fini(&chosen);
 	return rc;
 }
 

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/time.h"
 #include "base/units.h"
+#include "cli/chosen.h"
 #include "cli/filter.h"
 #include "cli/jsonl.h"
 #include "cli/numbers.h"
@@ -23,9 +24,7 @@ struct to_run {
 	struct cli *cli;
 	struct opened opened;
 	struct restore_image_conf conf;
-	struct setting *settings;
-	char **texts; /* of the settings */
-	size_t n_texts;
+	struct chosen chosen;
 	/* The images, where the target takes several. */
 	char **paths;
 	size_t n_paths, cap;
@@ -37,33 +36,6 @@ struct to_run {
 };
 
 /* ---- what was asked for ---- */
-
-static enum err
-take_options(struct to_run *r, struct error *err)
-{
-	const char *text;
-	size_t at = 0;
-
-	r->settings = calloc(r->cli->n_given + 1, sizeof(*r->settings));
-	r->texts = calloc(r->cli->n_given + 1, sizeof(*r->texts));
-	if (r->settings == NULL || r->texts == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	while ((text = flag_next(r->cli, "option", &at)) != NULL) {
-		char *copy = r->texts[r->n_texts] = strdup(text), *equals;
-
-		if (copy == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		equals = strchr(copy, '=');
-		if (equals == NULL)
-			return err_set(err, ERR_USAGE,
-				"-o %s: NAME=VALUE is wanted", text);
-		*equals = '\0';
-		r->settings[r->n_texts++] =
-			(struct setting){ copy, equals + 1 };
-	}
-	r->conf.settings = (struct settings){ r->settings, r->n_texts };
-	return ERR_OK;
-}
 
 static enum err
 refuse_flags(const struct cli *c, struct error *err)
@@ -109,7 +81,8 @@ conf_fill(struct to_run *r, struct error *err)
 		rc = target_parse(flag_text(c, "to"), &r->conf.target,
 			&r->conf.rest, err);
 	if (rc == ERR_OK)
-		rc = take_options(r, err);
+		rc = chosen_take(&r->chosen, c, err);
+	r->conf.settings = chosen_settings(&r->chosen);
 	if (rc == ERR_OK)
 		rc = take_overwrite(r, err);
 	if (rc == ERR_OK)
@@ -330,10 +303,7 @@ to_run_fini(struct to_run *r)
 	for (size_t i = 0; i < r->n_paths; i++)
 		free(r->paths[i]);
 	free(r->paths);
-	for (size_t i = 0; i < r->n_texts; i++)
-		free(r->texts[i]);
-	free(r->texts);
-	free(r->settings);
+	chosen_fini(&r->chosen);
 }
 
 enum err

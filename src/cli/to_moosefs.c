@@ -2,11 +2,11 @@
 #include "cli/to_moosefs.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
 #include "base/units.h"
+#include "cli/chosen.h"
 #include "cli/help.h"
 #include "cli/jsonl.h"
 #include "cli/opened.h"
@@ -21,9 +21,7 @@ struct to_moosefs {
 	struct cli *cli;
 	struct opened opened;
 	struct restore_moosefs_conf conf;
-	struct setting *settings;
-	char **texts; /* of the settings */
-	size_t n_texts;
+	struct chosen chosen;
 	bool prove;
 	double begin;
 	struct restore_moosefs_result result;
@@ -69,32 +67,6 @@ refuse_flags(const struct cli *c, struct error *err)
 }
 
 static enum err
-take_settings(struct to_moosefs *t, struct error *err)
-{
-	const char *text;
-	size_t at = 0;
-
-	t->settings = calloc(t->cli->n_given + 1, sizeof(*t->settings));
-	t->texts = calloc(t->cli->n_given + 1, sizeof(*t->texts));
-	if (t->settings == NULL || t->texts == NULL)
-		return err_set(err, ERR_NOMEM, "out of memory");
-	while ((text = flag_next(t->cli, "option", &at)) != NULL) {
-		char *copy = t->texts[t->n_texts] = strdup(text), *equals;
-
-		if (copy == NULL)
-			return err_set(err, ERR_NOMEM, "out of memory");
-		equals = strchr(copy, '=');
-		if (equals == NULL)
-			return err_set(err, ERR_USAGE,
-				"-o %s: NAME=VALUE is wanted", text);
-		*equals = '\0';
-		t->settings[t->n_texts++] =
-			(struct setting){ copy, equals + 1 };
-	}
-	return ERR_OK;
-}
-
-static enum err
 conf_fill(struct to_moosefs *t, struct error *err)
 {
 	const struct option_spec *specs = restore_moosefs_options;
@@ -103,8 +75,8 @@ conf_fill(struct to_moosefs *t, struct error *err)
 	enum err rc = refuse_flags(t->cli, err);
 
 	if (rc == ERR_OK)
-		rc = take_settings(t, err);
-	s = (struct settings){ t->settings, t->n_texts };
+		rc = chosen_take(&t->chosen, t->cli, err);
+	s = chosen_settings(&t->chosen);
 	if (rc == ERR_OK)
 		rc = settings_check(&s, specs, "target moosefs", err);
 	if (rc != ERR_OK)
@@ -265,9 +237,6 @@ to_moosefs_restore(struct cli *c, const char *dir, struct error *err)
 		opened_close(&t.opened);
 	}
 	strings_fini(&t.next);
-	for (size_t i = 0; i < t.n_texts; i++)
-		free(t.texts[i]);
-	free(t.texts);
-	free(t.settings);
+	chosen_fini(&t.chosen);
 	return rc;
 }
