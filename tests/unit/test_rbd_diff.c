@@ -344,39 +344,34 @@ test_unknown_record(void **state)
 static void
 test_container_made_up(void **state)
 {
-	static const struct made_up
-		heads
-			[] = {
-				{ BODY("rbd image v2\nO" U64("\x08")
-						  U64("\x09")),
-					"at byte 13: objects of order 9" },
-				{ BODY("rbd image v2\nT" U64("\x04") "abcd"),
-					"at byte 13: a record 'T' of 4 bytes" },
-				{ BODY("rbd image v2\nM" U64(
-					  "\x09") "\x01\0\0\0k"
-						  "\xff\xff\xff\xff"),
-					"metadata of 4294967295 bytes" },
-				{ BODY("rbd image v2\nM" U64(
-					  "\x0a") "\x01\0\0\0k\0\0\0\0"),
-					"metadata of 10 bytes, 9 are wanted" },
-				{ BODY("rbd image "
-				       "v2\nq\xff\xff\xff\xff\xff\xff\xff\xff"),
-					"at byte 13: the stream ends within "
-					"this record" },
-				{ BODY("rbd image v2\nErbd image diffs v3\n"),
-					"at byte 14: no 'rbd image diffs v2'" },
-				{ BODY("rbd image v2\nErbd image diffs "
-				       "v2\n" FULL_OFFSET "rbd diff v2\ns" U64(
-					       "\x08") U64("\0") "e"),
-					"at byte 71: this is not a difference "
-					"stream" },
-				{ BODY("rbd image v2\nErbd image diffs "
-				       "v2\n" U64("\x01") "rbd diff v2\nf" U64(
-					       "\x06") "\x02\0\0\0s1s" U64("\x08")
-						  U64("\0") "e"),
-					"the first difference does not begin "
-					"at nothing" },
-			};
+	static const struct made_up heads[] = {
+		{ BODY("rbd image v2\nO" U64("\x08") U64("\x09")),
+			"at byte 13: objects of order 9" },
+		{ BODY("rbd image v2\nT" U64("\x04") "abcd"),
+			"at byte 13: a record 'T' of 4 bytes" },
+		{ BODY("rbd image v2\nM" U64("\x09") "\x01\0\0\0k"
+						     "\xff\xff\xff\xff"),
+			"metadata of 4294967295 bytes" },
+		{ BODY("rbd image v2\nM" U64("\x0a") "\x01\0\0\0k\0\0\0\0"),
+			"metadata of 10 bytes, 9 are wanted" },
+		{ BODY("rbd image "
+		       "v2\nq\xff\xff\xff\xff\xff\xff\xff\xff"),
+			"at byte 13: the stream ends within "
+			"this record" },
+		{ BODY("rbd image v2\nErbd image diffs v3\n"),
+			"at byte 14: no 'rbd image diffs v2'" },
+		{ BODY("rbd image v2\nErbd image diffs "
+		       "v2\n" FULL_OFFSET "rbd diff v2\ns" U64("\x08")
+				  U64("\0") "e"),
+			"at byte 71: this is not a difference "
+			"stream" },
+		{ BODY("rbd image v2\nErbd image diffs "
+		       "v2\n" U64("\x01") "rbd diff v2\nf" U64(
+			       "\x06") "\x02\0\0\0s1s" U64("\x08")
+				  U64("\0") "e"),
+			"the first difference does not begin "
+			"at nothing" },
+	};
 	char *text;
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
