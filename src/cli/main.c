@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fsx.h"
+#include "base/leave.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/help.h"
@@ -110,5 +111,5 @@ main(int argc, char **argv)
 		tell_failure(&c, &err);
 	status = status_of(&c, rc);
 	cli_fini(&c);
-	return status;
+	leave(status);
 }

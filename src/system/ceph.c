@@ -10,6 +10,7 @@
 
 #include "system/ceph.h"
 #include "system/ceph_lib.h"
+#include "system/ceph_patience.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -93,6 +94,7 @@ configure(struct ceph *c, const struct ceph_conf *conf, struct error *err)
 	set_all(c, quiet, ARRAY_LEN(quiet));
 	set_all(c, settings, ARRAY_LEN(settings));
 	set_patience(c, timeout);
+	c->timeout_sec = timeout;
 	(void)snprintf(seconds, sizeof(seconds), "%u", timeout);
 	for (size_t i = 0; i < ARRAY_LEN(timeouts); i++) {
 		r = c->lib->rados_conf_set(c->cluster, timeouts[i], seconds);
@@ -176,7 +178,7 @@ ceph_disconnect(struct ceph *c)
 	if (c == NULL)
 		return;
 	if (c->cluster != NULL)
-		c->lib->rados_shutdown(c->cluster);
+		ceph_shut_patiently(c);
 	free(c);
 }
 
@@ -258,7 +260,7 @@ ceph_pool_close(struct ceph_pool *p)
 {
 	if (p == NULL)
 		return;
-	if (p->io != NULL)
+	if (p->io != NULL && !p->c->lost)
 		p->c->lib->rados_ioctx_destroy(p->io);
 	free(p->name);
 	free(p->ns);

@@ -4,6 +4,7 @@
 
 #include "system/ceph.h"
 #include "system/ceph_lib.h"
+#include "system/ceph_patience.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,13 +87,19 @@ ceph_image_open(struct ceph_image **out, struct ceph_pool *p, const char *name,
 	return e;
 }
 
+static int
+call_close(const struct ceph_call *call)
+{
+	return call->lib->rbd_close(call->rbd);
+}
+
 void
 ceph_image_close(struct ceph_image *img)
 {
 	if (img == NULL)
 		return;
 	if (img->rbd != NULL)
-		(void)img->lib->rbd_close(img->rbd);
+		(void)ceph_patiently(img, call_close, NULL, NULL, 0);
 	free(img);
 }
 
@@ -258,6 +265,18 @@ ceph_watchers(struct ceph_image *img, unsigned *n, struct error *err)
 	return ERR_OK;
 }
 
+static int
+call_lock(const struct ceph_call *call)
+{
+	return call->lib->rbd_lock_acquire(call->rbd, RBD_LOCK_MODE_EXCLUSIVE);
+}
+
+static int
+call_unlock(const struct ceph_call *call)
+{
+	return call->lib->rbd_lock_release(call->rbd);
+}
+
 enum err
 ceph_lock(struct ceph_image *img, struct error *err)
 {
@@ -269,8 +288,7 @@ ceph_lock(struct ceph_image *img, struct error *err)
 			"%s: it has not the feature exclusive-lock",
 			img->label);
 	if (r == 0)
-		r = img->lib->rbd_lock_acquire(img->rbd,
-			RBD_LOCK_MODE_EXCLUSIVE);
+		r = ceph_patiently(img, call_lock, NULL, NULL, 0);
 	return r < 0 ? ceph_fail(err, r, "%s: cannot lock it", img->label)
 		     : ERR_OK;
 }
@@ -278,7 +296,7 @@ ceph_lock(struct ceph_image *img, struct error *err)
 enum err
 ceph_unlock(struct ceph_image *img, struct error *err)
 {
-	int r = img->lib->rbd_lock_release(img->rbd);
+	int r = ceph_patiently(img, call_unlock, NULL, NULL, 0);
 
 	return r < 0 ? ceph_fail(err, r, "%s: cannot unlock it", img->label)
 		     : ERR_OK;

@@ -70,6 +70,10 @@ struct ceph {
 	rados_t cluster;
 	uint64_t client; /* the number that the cluster knows us by */
 	char fsid[40];
+	unsigned timeout_sec;
+	/* A call did not come back: nothing of this is used or closed any
+	 * more (ceph_patience.h). */
+	_Atomic bool lost;
 };
 
 /* Names as messages show them: not in full where they are very long, and

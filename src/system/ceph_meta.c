@@ -4,6 +4,7 @@
 
 #include "system/ceph.h"
 #include "system/ceph_lib.h"
+#include "system/ceph_patience.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -168,11 +169,23 @@ out:
 	return e;
 }
 
+static int
+call_set(const struct ceph_call *call)
+{
+	return call->lib->rbd_metadata_set(call->rbd, call->a, call->b);
+}
+
+static int
+call_remove(const struct ceph_call *call)
+{
+	return call->lib->rbd_metadata_remove(call->rbd, call->a);
+}
+
 enum err
 ceph_meta_set(struct ceph_image *img, const char *key, const char *value,
 	struct error *err)
 {
-	int r = img->lib->rbd_metadata_set(img->rbd, key, value);
+	int r = ceph_patiently(img, call_set, key, value, 0);
 
 	return r < 0 ? fail(img, key, r, err) : ERR_OK;
 }
@@ -180,7 +193,7 @@ ceph_meta_set(struct ceph_image *img, const char *key, const char *value,
 enum err
 ceph_meta_remove(struct ceph_image *img, const char *key, struct error *err)
 {
-	int r = img->lib->rbd_metadata_remove(img->rbd, key);
+	int r = ceph_patiently(img, call_remove, key, NULL, 0);
 
 	return r < 0 ? fail(img, key, r, err) : ERR_OK;
 }

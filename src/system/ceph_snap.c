@@ -10,6 +10,7 @@
 
 #include "system/ceph.h"
 #include "system/ceph_lib.h"
+#include "system/ceph_patience.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -139,13 +140,25 @@ confirm(struct ceph_image *img, const char *name, bool there)
 	return r == 0 && !there ? -ETIMEDOUT : r;
 }
 
+static int
+call_create(const struct ceph_call *call)
+{
+	return call->lib->rbd_snap_create2(call->rbd, call->a,
+		(uint32_t)call->n, ceph_no_progress, NULL);
+}
+
+static int
+call_remove(const struct ceph_call *call)
+{
+	return call->lib->rbd_snap_remove(call->rbd, call->a);
+}
+
 enum err
 ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
 	struct error *err)
 {
 	uint32_t flags = quiesce ? 0 : RBD_SNAP_CREATE_SKIP_QUIESCE;
-	int r = img->lib->rbd_snap_create2(img->rbd, name, flags,
-		ceph_no_progress, NULL);
+	int r = ceph_patiently(img, call_create, name, NULL, flags);
 
 	/* The watchers' answer, which did not come, is a broken one to it. */
 	if (quiesce && r == -EBADMSG)
@@ -158,7 +171,7 @@ ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
 enum err
 ceph_snap_remove(struct ceph_image *img, const char *name, struct error *err)
 {
-	int r = img->lib->rbd_snap_remove(img->rbd, name);
+	int r = ceph_patiently(img, call_remove, name, NULL, 0);
 
 	if (r == 0)
 		r = confirm(img, name, false);

@@ -332,7 +332,7 @@ full_ratios() {
 	[ "$(wc -l <said)" -eq 1 ]
 	[ "$(($(date +%s) - begin))" -lt 60 ]
 	kill -CONT "$(cat "$LAB/c2/run/osd.0.pid")"
-	coffer restore latest --to rbd:volumes/dead -o "$C2" -q
+	until coffer restore latest --to rbd:volumes/dead -o "$C2" -q; do sleep 1; done
 	same_as_source c2 volumes/dead
 	ceph_cluster_stop c2
 	fails_with 1 "" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3
