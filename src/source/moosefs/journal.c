@@ -277,16 +277,17 @@ static enum err
 cut_back(struct journal *j, struct error *err)
 {
 	char name[JOURNAL_NAME_MAX];
-	enum err rc = ERR_OK;
+	int failed;
 
 	if (j->fd < 0)
 		return ERR_OK;
 	journal_load_name(name, "changelog", j->open.first);
-	if (j->open.size == 0 && unlinkat(j->dirfd, name, 0) != 0)
-		rc = err_sys(err, errno, "%s/%s", j->dir, name);
-	else if (j->open.size > 0 && ftruncate(j->fd, (off_t)j->open.size) != 0)
-		rc = err_sys(err, errno, "%s/%s", j->dir, name);
-	return rc;
+	if (j->open.size == 0)
+		failed = unlinkat(j->dirfd, name, 0);
+	else
+		failed = ftruncate(j->fd, (off_t)j->open.size);
+	return failed == 0 ? ERR_OK
+			   : err_sys(err, errno, "%s/%s", j->dir, name);
 }
 
 enum err
