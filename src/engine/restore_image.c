@@ -264,16 +264,16 @@ open_target(struct imaging *g, struct error *err)
 		.settings = conf->settings,
 		.overwrite = conf->overwrite,
 		.dry_run = conf->dry_run };
-	struct buf key = BUF_INIT(KEY_ROOM);
 	struct target_image image = { .size = g->size,
 		.record = g->record.data,
 		.record_len = g->record.len };
-	enum err rc = make_key(g, &key, err);
+	enum err rc;
 
-	image.key = (const char *)key.data;
+	buf_init(&g->name, KEY_ROOM);
+	rc = make_key(g, &g->name, err);
+	image.key = (const char *)g->name.data;
 	if (rc == ERR_OK)
 		rc = conf->target->open(&g->target, &to, &image, err);
-	buf_fini(&key);
 	return rc;
 }
 
@@ -395,6 +395,7 @@ teardown(struct imaging *g)
 	ranges_fini(&g->data);
 	buf_fini(&g->key);
 	buf_fini(&g->record);
+	buf_fini(&g->name);
 	lane_free(g->lane);
 	crew_fini(&g->crew);
 	(void)pthread_mutex_destroy(&g->lock);

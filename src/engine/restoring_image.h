@@ -106,6 +106,7 @@ struct imaging {
 	struct id root; /* where the content is extents */
 	bool has_root;
 	uint64_t size;
+	struct buf name; /* of restore point and image, for the target */
 	struct buf record; /* len 0: none */
 
 	struct target *target;

@@ -24,7 +24,7 @@
 
 struct target;
 
-/* The image that comes. */
+/* The image that comes.  What it refers to lives until close. */
 struct target_image {
 	uint64_t size;
 	const char *key; /* names the restore point and image: who opens with

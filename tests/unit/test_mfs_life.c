@@ -20,7 +20,7 @@
 #include "tests/lib/must.h"
 #include "tests/lib/prng.h"
 
-enum { FILE_MAX = 1 << 25, WAIT_SEC = 20 };
+enum { FILE_MAX = 1 << 25, WAIT_SEC = 60 };
 
 struct world {
 	struct fake_mfs *fake;
