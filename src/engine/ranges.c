@@ -103,13 +103,3 @@ ranges_next(const struct ranges *r, uint64_t off, struct range *out)
 		out->off = off;
 	return true;
 }
-
-uint64_t
-ranges_sum(const struct ranges *r)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < r->n; i++)
-		sum += r->v[i].end - r->v[i].off;
-	return sum;
-}

@@ -43,7 +43,4 @@ enum err ranges_union(struct ranges *out, const struct ranges *a,
  * where there is none. */
 bool ranges_next(const struct ranges *r, uint64_t off, struct range *out);
 
-/* Bytes in all of them. */
-uint64_t ranges_sum(const struct ranges *r);
-
 #endif /* ENGINE_RANGES_H */

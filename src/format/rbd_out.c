@@ -7,7 +7,6 @@
 struct rbd_out {
 	rbd_out_fn *write;
 	void *arg;
-	uint64_t at;
 	size_t len;
 	uint8_t buf[RBD_OUT_BUF];
 };
@@ -22,7 +21,6 @@ rbd_out_new(struct rbd_out **out, rbd_out_fn *write, void *arg,
 		return err_set(err, ERR_NOMEM, "no memory to write a stream");
 	o->write = write;
 	o->arg = arg;
-	o->at = 0;
 	o->len = 0;
 	*out = o;
 	return ERR_OK;
@@ -32,12 +30,6 @@ void
 rbd_out_free(struct rbd_out *out)
 {
 	free(out);
-}
-
-uint64_t
-rbd_out_at(const struct rbd_out *out)
-{
-	return out->at;
 }
 
 enum err
@@ -55,7 +47,6 @@ rbd_out_put(struct rbd_out *out, const void *data, size_t len,
 {
 	enum err rc = ERR_OK;
 
-	out->at += len;
 	if (len > RBD_OUT_BUF - out->len)
 		rc = rbd_out_flush(out, err);
 	if (rc != ERR_OK || len == 0)

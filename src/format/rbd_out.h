@@ -25,9 +25,6 @@ enum err rbd_out_new(struct rbd_out **out, rbd_out_fn *write, void *arg,
 	struct error *err) MUST_CHECK;
 void rbd_out_free(struct rbd_out *out);
 
-/* Bytes put so far. */
-uint64_t rbd_out_at(const struct rbd_out *out);
-
 enum err rbd_out_put(struct rbd_out *out, const void *data, size_t len,
 	struct error *err) MUST_CHECK;
 enum err rbd_out_flush(struct rbd_out *out, struct error *err) MUST_CHECK;

@@ -450,7 +450,7 @@ mfs_step(struct mfs_master *m, int wait_ms, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	flush(m);
-	if (mfs_wants_write(m))
+	if (m->out_len > 0 && m->send_errno == 0)
 		p.events |= POLLOUT;
 	if (poll(&p, 1, has_news(m) ? 0 : wait_for(m, wait_ms)) < 0)
 		return errno == EINTR ? ERR_OK : broken(m, errno, err);
@@ -515,18 +515,6 @@ double
 mfs_silent_sec(const struct mfs_master *m)
 {
 	return mono_sec() - m->heard_at;
-}
-
-int
-mfs_fd(const struct mfs_master *m)
-{
-	return m->fd;
-}
-
-bool
-mfs_wants_write(const struct mfs_master *m)
-{
-	return m->out_len > 0 && m->send_errno == 0;
 }
 
 static void

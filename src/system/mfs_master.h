@@ -115,9 +115,4 @@ enum err mfs_step(struct mfs_master *m, int wait_ms,
  * us gives signs of life three times in a timeout. */
 double mfs_silent_sec(const struct mfs_master *m);
 
-/* For poll, beside the caller's own descriptors: readable, or writable where
- * mfs_wants_write. */
-int mfs_fd(const struct mfs_master *m);
-bool mfs_wants_write(const struct mfs_master *m);
-
 #endif /* SYSTEM_MFS_MASTER_H */

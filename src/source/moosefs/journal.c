@@ -86,12 +86,6 @@ journal_close(struct journal *j)
 	free(j);
 }
 
-const char *
-journal_dir(const struct journal *j)
-{
-	return j->dir;
-}
-
 static void
 lock(struct journal *j)
 {

@@ -75,7 +75,6 @@ struct journal_conf {
 enum err journal_open(struct journal **out, const struct journal_conf *conf,
 	struct error *err) MUST_CHECK;
 void journal_close(struct journal *j); /* NULL is allowed */
-const char *journal_dir(const struct journal *j);
 
 /* The chain begins, or after a hole begins anew, at this version, which an
  * image that follows has. */
