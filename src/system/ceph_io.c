@@ -4,7 +4,9 @@
 
 #include "system/ceph.h"
 #include "system/ceph_lib.h"
+#include "system/ceph_patience.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static const char *const verbs[] = {
@@ -127,9 +129,13 @@ enum err
 ceph_op_wait(struct ceph_op *op, struct error *err)
 {
 	const struct ceph_lib *lib = op->img->lib;
-	int r = lib->rbd_aio_wait_for_complete(op->completion);
-	ssize_t got = r < 0 ? r : lib->rbd_aio_get_return_value(op->completion);
+	ssize_t got;
+	int r;
 
+	if (op->what != CEPH_READ && !ceph_await_write(op->img, op->completion))
+		return fail(op, -ETIMEDOUT, err);
+	r = lib->rbd_aio_wait_for_complete(op->completion);
+	got = r < 0 ? r : lib->rbd_aio_get_return_value(op->completion);
 	lib->rbd_aio_release(op->completion);
 	op->completion = NULL;
 	if (got < 0)

@@ -8,10 +8,29 @@
 #include <rbd/librbd.h>
 
 #include "base/leave.h"
+#include "base/time.h"
 #include "system/ceph_patience.h"
 
 /* Beyond what librbd needs where it does end. */
-enum { PATIENCE_TIMES = 4, PATIENCE_MORE_SEC = 10 };
+enum {
+	PATIENCE_TIMES = 4,
+	PATIENCE_MORE_SEC = 10,
+	NAP_FIRST_NS = 50000,
+	NAP_MAX_NS = 3000000
+};
+
+static unsigned
+limit_sec(const struct ceph *c)
+{
+	return PATIENCE_TIMES * c->timeout_sec + PATIENCE_MORE_SEC;
+}
+
+static void
+lose(struct ceph *c)
+{
+	c->lost = true;
+	leave_abruptly();
+}
 
 struct errand {
 	pthread_mutex_t lock;
@@ -114,15 +133,13 @@ send_out(struct ceph *c, struct errand *e)
 		errand_free(e);
 		return -EAGAIN;
 	}
-	if (await(e, PATIENCE_TIMES * c->timeout_sec + PATIENCE_MORE_SEC,
-		    &answer)) {
+	if (await(e, limit_sec(c), &answer)) {
 		(void)pthread_join(thread, NULL);
 		errand_free(e);
 		return answer;
 	}
 	(void)pthread_detach(thread);
-	c->lost = true;
-	leave_abruptly();
+	lose(c);
 	return -ETIMEDOUT;
 }
 
@@ -140,6 +157,24 @@ ceph_patiently(struct ceph_image *img, ceph_call_fn *run, const char *a,
 		return -ENOMEM;
 	e->run = run;
 	return send_out(img->c, e);
+}
+
+bool
+ceph_await_write(struct ceph_image *img, rbd_completion_t op)
+{
+	struct timespec nap = { .tv_nsec = NAP_FIRST_NS };
+	double end = mono_sec() + limit_sec(img->c);
+
+	while (img->lib->rbd_aio_is_complete(op) == 0) {
+		if (img->c->lost || mono_sec() > end) {
+			lose(img->c);
+			return false;
+		}
+		(void)nanosleep(&nap, NULL);
+		if (nap.tv_nsec < NAP_MAX_NS)
+			nap.tv_nsec *= 2;
+	}
+	return true;
 }
 
 void

@@ -26,6 +26,13 @@ typedef int ceph_call_fn(const struct ceph_call *call);
 int ceph_patiently(struct ceph_image *img, ceph_call_fn *run, const char *a,
 	const char *b, uint64_t n);
 
+/*
+ * Waits for an operation that writes.  False: it did not end, and the
+ * connection is lost; librbd has a copy of what is written.  (Reads ask for no
+ * lock, and end by the time limit of the OSD.)
+ */
+bool ceph_await_write(struct ceph_image *img, rbd_completion_t op);
+
 /* The same for the end of a connection. */
 void ceph_shut_patiently(struct ceph *c);
 
