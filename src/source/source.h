@@ -105,6 +105,7 @@ struct reader {
  *     file                                  (content pulled by a reader)
  *     stream_begin, stream_write..., stream_end      (content pushed)
  *     image_begin, image_replace / image_punch..., image_end
+ *     image_again, then, where it can, image_take / image_replace..., image_end
  *
  * An error from any of them ends the capture: the source returns it.
  */
@@ -135,6 +136,16 @@ struct sink_ops {
 	enum err (*image_begin)(struct sink *s, struct bytes key,
 		const struct entry *e, struct bytes base,
 		const struct origin *origin, struct error *err);
+	/* An image of e->size bytes, each of which comes by image_take or
+	 * image_replace: edited out of what the previous snapshot has under the
+	 * same key, of whatever kind.  *begun false where that is not what was
+	 * describes (size, mtime and inode number), or cannot be built upon. */
+	enum err (*image_again)(struct sink *s, struct bytes key,
+		const struct entry *e, const struct entry *was, bool *begun,
+		struct error *err);
+	/* [off, off + len) reads as that did at old_off; both ascend. */
+	enum err (*image_take)(struct sink *s, uint64_t off, uint64_t old_off,
+		uint64_t len, struct error *err);
 	enum err (*image_replace)(struct sink *s, uint64_t off,
 		const void *data, size_t len, struct error *err);
 	enum err (*image_punch)(struct sink *s, uint64_t off, uint64_t len,

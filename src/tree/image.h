@@ -3,7 +3,7 @@
  * image: a large sparse content edited into a new one.
  *
  *   image_open (on an old extent tree, or on nothing)
- *     -> image_replace, image_punch, in ascending order of offsets
+ *     -> image_replace, image_punch, image_take, in ascending order of offsets
  *     -> image_finish -> image_free
  *
  * Changed bytes are stored as they come: whole windows (IMAGE_WINDOW, aligned)
@@ -76,6 +76,12 @@ void image_free(struct image *img);
  * an earlier call's range or the end beyond size. */
 enum err image_replace(struct image *img, uint64_t off, const void *data,
 	size_t len, struct error *err) MUST_CHECK;
+
+/* [off, off + len) now reads as the old image does at old_off.  ERR_USAGE also
+ * where old_off is below the end of an earlier call's old range, or beyond
+ * old_size. */
+enum err image_take(struct image *img, uint64_t off, uint64_t old_off,
+	uint64_t len, struct error *err) MUST_CHECK;
 
 /* [off, off + len) now is a hole. */
 enum err image_punch(struct image *img, uint64_t off, uint64_t len,
