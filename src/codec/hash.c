@@ -7,6 +7,9 @@
 
 _Static_assert(ID_LEN == BLAKE3_OUT_LEN, "an id is a hash");
 _Static_assert(SECRET_LEN == BLAKE3_KEY_LEN, "a secret is a key");
+_Static_assert(sizeof(blake3_hasher) <= sizeof(struct hash_run) &&
+		       _Alignof(blake3_hasher) <= _Alignof(struct hash_run),
+	"a run has room for a hasher");
 
 void
 hash_plain(struct id *out, const void *data, size_t len)
@@ -16,6 +19,25 @@ hash_plain(struct id *out, const void *data, size_t len)
 	blake3_hasher_init(&h);
 	blake3_hasher_update(&h, data, len);
 	blake3_hasher_finalize(&h, out->b, ID_LEN);
+}
+
+void
+hash_run_init(struct hash_run *h)
+{
+	blake3_hasher_init((blake3_hasher *)(void *)h->state);
+}
+
+void
+hash_run_add(struct hash_run *h, const void *data, size_t len)
+{
+	blake3_hasher_update((blake3_hasher *)(void *)h->state, data, len);
+}
+
+void
+hash_run_get(const struct hash_run *h, struct id *out)
+{
+	blake3_hasher_finalize((const blake3_hasher *)(const void *)h->state,
+		out->b, ID_LEN);
 }
 
 void

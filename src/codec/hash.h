@@ -12,8 +12,19 @@
 #include "base/id.h"
 #include "base/secret.h"
 
+enum { HASH_RUN_WORDS = 240 };
+
 /* Anybody can compute this one: names of packs and index segments. */
 void hash_plain(struct id *out, const void *data, size_t len);
+
+/* The same of what comes piece by piece; to be copied and dropped at will. */
+struct hash_run {
+	uint64_t state[HASH_RUN_WORDS];
+};
+void hash_run_init(struct hash_run *h);
+void hash_run_add(struct hash_run *h, const void *data, size_t len);
+/* Of all that was added so far. */
+void hash_run_get(const struct hash_run *h, struct id *out);
 
 /* Keyed: names of chunks and nodes.  The two parts are hashed as one. */
 void hash_keyed(struct id *out, const struct secret *key, const void *data,

@@ -110,6 +110,36 @@ two_parts_are_hashed_as_one(void **state)
 	}
 }
 
+/* Taken at any point it is that of what came so far. */
+static void
+pieces_are_hashed_as_one(void **state)
+{
+	const struct vector *v = &vectors[ARRAY_LEN(vectors) - 1];
+	struct prng rng;
+
+	for (uint64_t seed = 1; seed <= 200; seed++) {
+		size_t at = 0, len, room = 1 + (size_t)(1 << (seed % 17));
+		struct hash_run run;
+		struct id id, want;
+
+		prng_init(&rng, seed);
+		hash_run_init(&run);
+		while (at < v->len) {
+			len = prng_below(&rng, room);
+			len = len < v->len - at ? len : v->len - at;
+			hash_run_add(&run, input + at, len);
+			at += len;
+			if (prng_below(&rng, 4) != 0)
+				continue;
+			hash_run_get(&run, &id);
+			hash_plain(&want, input, at);
+			assert_memory_equal(id.b, want.b, ID_LEN);
+		}
+		hash_run_get(&run, &id);
+		assert_bytes(id.b, v->plain);
+	}
+}
+
 /* The official extended output of the keyed mode for the empty input. */
 static void
 expand_is_the_extended_output(void **state)
@@ -139,6 +169,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(official_vectors),
 		cmocka_unit_test(two_parts_are_hashed_as_one),
+		cmocka_unit_test(pieces_are_hashed_as_one),
 		cmocka_unit_test(expand_is_the_extended_output),
 	};
 
