@@ -377,6 +377,19 @@ forget_image(struct backup_sink *s)
 	s->image_strings = NULL;
 }
 
+/* The slot and the entry of an image. */
+static enum err
+begin_image(struct backup_sink *s, struct bytes key, const struct entry *e,
+	struct error *err)
+{
+	enum err rc = new_slot(s, key, e, &s->image_slot, err);
+
+	if (rc != ERR_OK)
+		return rc;
+	s->image_entry = *e;
+	return ingest_keep_strings(&s->image_entry, &s->image_strings, err);
+}
+
 static enum err
 sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
 	struct bytes from, const struct origin *origin, struct error *err)
@@ -391,14 +404,91 @@ sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
 		conf.old_root = &root;
 	}
 	if (rc == ERR_OK)
-		rc = new_slot(s, key, e, &s->image_slot, err);
-	if (rc != ERR_OK)
-		return rc;
-	s->image_entry = *e;
-	rc = ingest_keep_strings(&s->image_entry, &s->image_strings, err);
+		rc = begin_image(s, key, e, err);
 	if (rc == ERR_OK)
 		rc = image_open(&s->image, &s->in->io, &conf, err);
 	return rc;
+}
+
+/* Whether e, which a snapshot holds, is what a source calls was. */
+static bool
+is_what_was(const struct entry *e, const struct entry *was)
+{
+	const unsigned bad = MARK_CHANGED | MARK_UNREADABLE;
+
+	return e->size == was->size && e->ino == was->ino &&
+	       when_cmp(&e->mtime, &was->mtime) == 0 && (e->marks & bad) == 0;
+}
+
+static enum err
+open_again(struct backup_sink *s, struct bytes key, const struct entry *was,
+	struct image_conf *conf, struct error *err)
+{
+	struct entry e;
+	struct item item;
+	bool found = false;
+	enum err rc = ERR_OK;
+
+	if (s->lookup != NULL)
+		rc = cursor_find(s->lookup, key, &item, &found, err);
+	if (rc != ERR_OK || !found)
+		return rc;
+	entry_init(&e);
+	rc = entry_decode(&e, item.val.data, item.val.len, item.refs,
+		item.n_refs, err);
+	if (rc != ERR_OK || !is_what_was(&e, was))
+		goto out;
+	conf->old_size = e.size;
+	if (e.content.kind == CONTENT_EXTENTS)
+		conf->old_root = &e.content.root;
+	else if (e.content.kind == CONTENT_SLICES)
+		conf->old_slices = &e.content.slices;
+	else
+		goto out;
+	rc = image_open(&s->image, &s->in->io, conf, err);
+
+out:
+	entry_fini(&e);
+	return rc;
+}
+
+/*
+ * What the new tree takes over of the old one are chunks of the previous
+ * snapshot, which this session's view has: a prune keeps them as it keeps those
+ * that any other entry takes over.
+ */
+static enum err
+sink_image_again(struct sink *base, struct bytes key, const struct entry *e,
+	const struct entry *was, const struct origin *origin, bool *begun,
+	struct error *err)
+{
+	struct backup_sink *s = to_sink(base);
+	struct image_conf conf = { .size = e->size, .origin = origin };
+	struct error why = ERROR_INIT;
+	enum err rc;
+
+	*begun = false;
+	/* What the local cache does not have can be read from the source. */
+	rc = open_again(s, key, was, &conf, &why);
+	if (rc != ERR_OK && (s->in->nodes == NULL || rc == ERR_NOMEM)) {
+		*err = why;
+		return rc;
+	}
+	if (s->image == NULL)
+		return ERR_OK;
+	*begun = true;
+	return begin_image(s, key, e, err);
+}
+
+static enum err
+sink_image_take(struct sink *base, uint64_t off, uint64_t old_off, uint64_t len,
+	struct error *err)
+{
+	struct backup_sink *s = to_sink(base);
+	enum err rc = ingest_stopped(s->in, err);
+
+	s->in->report->progress->bytes_done += len;
+	return rc == ERR_OK ? image_take(s->image, off, old_off, len, err) : rc;
 }
 
 static enum err
@@ -518,6 +608,8 @@ static const struct sink_ops backup_sink_ops = {
 	.stream_write = sink_stream_write,
 	.stream_end = sink_stream_end,
 	.image_begin = sink_image_begin,
+	.image_again = sink_image_again,
+	.image_take = sink_image_take,
 	.image_replace = sink_image_replace,
 	.image_punch = sink_image_punch,
 	.image_end = sink_image_end,

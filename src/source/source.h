@@ -139,10 +139,13 @@ struct sink_ops {
 	/* An image of e->size bytes, each of which comes by image_take or
 	 * image_replace: edited out of what the previous snapshot has under the
 	 * same key, of whatever kind.  *begun false where that is not what was
-	 * describes (size, mtime and inode number), or cannot be built upon. */
+	 * describes (size, mtime and inode number), or cannot be built upon:
+	 * the entry is then to be put in another way.  That what was describes
+	 * is what the source has as such is for the source to know.  origin as
+	 * with image_begin. */
 	enum err (*image_again)(struct sink *s, struct bytes key,
-		const struct entry *e, const struct entry *was, bool *begun,
-		struct error *err);
+		const struct entry *e, const struct entry *was,
+		const struct origin *origin, bool *begun, struct error *err);
 	/* [off, off + len) reads as that did at old_off; both ascend. */
 	enum err (*image_take)(struct sink *s, uint64_t off, uint64_t old_off,
 		uint64_t len, struct error *err);

@@ -19,6 +19,11 @@
  * A window whose old chunks cannot be read is given out piece by piece, in a
  * second walk, so that no plan has to hold them all.
  *
+ * What is taken from another place of the old image is a change of its windows,
+ * too, whose parts are old ones: they are found by a cursor of their own, since
+ * they and what stays in its place ascend each for itself.  What is taken from
+ * its own place is no change.
+ *
  * An old extent that crosses the edge of a changed window is given out in two
  * parts, which become one again on the way into the tree.
  *
@@ -32,47 +37,17 @@
 #include <string.h>
 
 #include "tree/chunks.h"
+#include "tree/image_changes.h"
 #include "tree/image_old.h"
 #include "tree/image_out.h"
+#include "tree/image_plan.h"
 #include "tree/runs.h"
 
 enum {
 	OWN_CHUNK_MIN = IMAGE_WINDOW / 4,
 	/* Windows side by side have their pieces in the same chunks. */
 	OLD_CHUNKS_MAX = 40 << 20,
-	NEIGHBOURS = 64, /* windows */
-	SPANS = 2 * IMAGE_FRAGMENTS /* a power of two */
-};
-
-/* A range of the window that now reads as data, or is a hole. */
-struct change {
-	struct run run;
-	bool data;
-};
-
-/* What a window is going to consist of. */
-struct part {
-	struct run run;
-	bool is_old;
-	struct extent old;
-};
-
-/* What of a chunk lies between the first and the last piece of a window. */
-struct span {
-	struct id chunk;
-	uint64_t from, to; /* to 0: no chunk yet */
-	uint64_t live; /* of it, pieces */
-};
-
-struct plan {
-	size_t n; /* may be more than v holds */
-	size_t n_old;
-	size_t new_len;
-	uint64_t len; /* of all parts */
-	uint64_t spans_len; /* new_len and the sum of the spans */
-	size_t n_chunks; /* old ones */
-	struct part v[IMAGE_FRAGMENTS];
-	struct span spans[SPANS]; /* by their chunks' names */
+	NEIGHBOURS = 64 /* windows */
 };
 
 struct image {
@@ -80,18 +55,20 @@ struct image {
 	const struct origin *origin;
 	uint64_t old_size, size;
 	uint64_t at; /* end of the last call's range */
+	uint64_t old_at; /* the same in the old image */
 	uint64_t done; /* extents up to here were given out */
-	struct image_old old;
+	struct image_old old; /* what stays in its place */
+	struct image_old taken; /* what does not */
 	struct image_out out;
 	struct chunks chunks;
 	struct image_figures figures;
 	bool denied; /* the old chunks cannot be read */
-	struct plan plan;
+	struct image_plan plan;
+	struct run runs[IMAGE_FRAGMENTS];
 	/* The window that is being changed. */
 	uint64_t window;
 	size_t window_len;
-	struct change *changes; /* ascending, apart */
-	size_t n_changes, changes_cap;
+	struct image_changes changes;
 	uint8_t *bytes; /* IMAGE_WINDOW; what was changed is valid */
 };
 
@@ -99,6 +76,12 @@ static uint64_t
 min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static uint64_t
+max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 enum err
@@ -112,15 +95,17 @@ image_open(struct image **out, struct tree_io *io,
 		return err_set(err, ERR_NOMEM, "no memory for an image");
 	img->io = io;
 	img->origin = conf->origin;
-	img->old_size = conf->old_root != NULL ? conf->old_size : 0;
+	if (conf->old_root != NULL || conf->old_slices != NULL)
+		img->old_size = conf->old_size;
 	img->size = conf->size;
 	chunks_init(&img->chunks, io, OLD_CHUNKS_MAX);
 	img->bytes = malloc(IMAGE_WINDOW);
 	if (img->bytes == NULL)
 		rc = err_set(err, ERR_NOMEM, "no memory for an image");
 	else
-		rc = image_old_open(&img->old, io, conf->old_root,
-			img->old_size, err);
+		rc = image_old_open(&img->old, io, conf, err);
+	if (rc == ERR_OK)
+		rc = image_old_open(&img->taken, io, conf, err);
 	if (rc == ERR_OK)
 		rc = image_out_open(&img->out, io, conf->old_root, err);
 	if (rc != ERR_OK) {
@@ -138,10 +123,32 @@ image_free(struct image *img)
 		return;
 	image_out_close(&img->out);
 	image_old_close(&img->old);
+	image_old_close(&img->taken);
 	chunks_fini(&img->chunks);
-	free(img->changes);
+	image_changes_fini(&img->changes);
 	free(img->bytes);
 	free(img);
+}
+
+/* Old extents that begin in [from, to) stay.  What was no tree has none that
+ * could stay as they are. */
+static enum err
+keep(struct image *img, uint64_t from, uint64_t to, struct error *err)
+{
+	const struct extent *e = &img->old.e;
+	enum err rc;
+
+	if (img->old.list == NULL)
+		return image_out_keep(&img->out, from, to, err);
+	image_old_back(&img->old);
+	rc = image_old_at(&img->old, from, err);
+	while (rc == ERR_OK && e->len > 0 && e->off < to) {
+		if (e->off >= from)
+			rc = image_out_extent(&img->out, e, err);
+		if (rc == ERR_OK)
+			rc = image_old_next(&img->old, err);
+	}
+	return rc;
 }
 
 /* Give out what is left, up to to, of an old extent that began before what was
@@ -168,8 +175,7 @@ give_tail(struct image *img, uint64_t to, struct error *err)
 static enum err
 give_until(struct image *img, uint64_t to, struct error *err)
 {
-	const struct extent *e = &img->old.e;
-	struct extent part;
+	struct extent part = { 0 };
 	uint64_t from = to;
 	enum err rc;
 
@@ -179,20 +185,21 @@ give_until(struct image *img, uint64_t to, struct error *err)
 	rc = image_old_at(&img->old, to, err);
 	if (rc != ERR_OK)
 		return rc;
-	if (e->len > 0 && e->off < to)
-		from = e->off > img->done ? e->off : img->done;
+	if (img->old.e.len > 0 && img->old.e.off < to) {
+		from = max(img->old.e.off, img->done);
+		part = image_old_part(&img->old.e, from, to);
+	}
 	if (from > img->done)
-		rc = image_out_keep(&img->out, img->done, from, err);
+		rc = keep(img, img->done, from, err);
 	img->done = to;
 	if (rc != ERR_OK || from == to)
 		return rc;
-	part = image_old_part(e, from, to);
 	return image_out_extent(&img->out, &part, err);
 }
 
 /* ---- what a window consists of ---- */
 
-typedef enum err part_fn(struct image *img, const struct part *part,
+typedef enum err part_fn(struct image *img, const struct image_part *part,
 	struct error *err);
 
 /* The runs of changed data, without blocks of zeroes that it covers whole. */
@@ -200,7 +207,7 @@ static enum err
 each_new(struct image *img, const uint8_t *bytes, struct run range, part_fn *fn,
 	struct error *err)
 {
-	struct part part = { .run = { range.from, range.from } };
+	struct image_part part = { .run = { range.from, range.from } };
 	uint32_t pos = range.from;
 	enum err rc = ERR_OK;
 
@@ -224,28 +231,39 @@ each_new(struct image *img, const uint8_t *bytes, struct run range, part_fn *fn,
 	return rc;
 }
 
-/* What of the old image lies in a range of the window. */
+/* What the old image has from from on, in a range of the window. */
 static enum err
-each_old(struct image *img, struct run range, part_fn *fn, struct error *err)
+each_old(struct image *img, struct image_old *old, uint64_t from,
+	struct run range, part_fn *fn, struct error *err)
 {
-	const uint64_t from = img->window + range.from;
-	const uint64_t to = img->window + range.to;
-	const struct extent *e = &img->old.e;
-	struct part part = { .is_old = true };
+	const uint64_t to = from + (range.to - range.from);
+	const struct extent *e = &old->e;
+	struct image_part part = { .is_old = true };
 	enum err rc;
 
 	if (range.from == range.to)
 		return ERR_OK;
-	rc = image_old_at(&img->old, from, err);
+	rc = image_old_at(old, from, err);
 	while (rc == ERR_OK && e->len > 0 && e->off < to) {
-		part.old = image_old_part(e, e->off > from ? e->off : from,
+		part.old = image_old_part(e, max(e->off, from),
 			min(extent_end(e), to));
+		part.run.from = range.from + (uint32_t)(part.old.off - from);
+		part.run.to = part.run.from + (uint32_t)part.old.len;
+		part.old.off = img->window + part.run.from;
 		rc = fn(img, &part, err);
 		if (rc != ERR_OK || extent_end(e) >= to)
 			break;
-		rc = image_old_next(&img->old, err);
+		rc = image_old_next(old, err);
 	}
 	return rc;
+}
+
+static enum err
+each_unchanged(struct image *img, struct run range, part_fn *fn,
+	struct error *err)
+{
+	return each_old(img, &img->old, img->window + range.from, range, fn,
+		err);
 }
 
 /* In ascending order.  bytes: where the changed ones are; NULL: old parts
@@ -257,79 +275,47 @@ each_part(struct image *img, const uint8_t *bytes, part_fn *fn,
 	uint32_t pos = 0;
 	enum err rc = ERR_OK;
 
-	for (size_t i = 0; i < img->n_changes && rc == ERR_OK; i++) {
-		const struct change *c = &img->changes[i];
+	for (size_t i = 0; i < img->changes.n && rc == ERR_OK; i++) {
+		const struct image_change *c = &img->changes.v[i];
 
-		rc = each_old(img, (struct run){ pos, c->run.from }, fn, err);
-		if (rc == ERR_OK && c->data && bytes != NULL)
+		rc = each_unchanged(img, (struct run){ pos, c->run.from }, fn,
+			err);
+		if (rc == ERR_OK && c->kind == BECOMES_DATA && bytes != NULL)
 			rc = each_new(img, bytes, c->run, fn, err);
+		else if (rc == ERR_OK && c->kind == BECOMES_OLD)
+			rc = each_old(img, &img->taken, c->old_off, c->run, fn,
+				err);
 		pos = c->run.to;
 	}
 	if (rc == ERR_OK)
-		rc = each_old(img,
+		rc = each_unchanged(img,
 			(struct run){ pos, (uint32_t)img->window_len }, fn,
 			err);
 	return rc;
 }
 
-/* ---- the plan ---- */
-
+/* So that the parts can be gone through once more. */
 static void
-add_span(struct plan *plan, const struct extent *e)
+go_back(struct image *img)
 {
-	const uint64_t from = e->chunk_off, to = from + e->len;
-	struct span *s;
-	size_t i;
-
-	memcpy(&i, e->chunk.b, sizeof(i));
-	for (;; i++) {
-		s = &plan->spans[i % SPANS];
-		if (s->to == 0 || id_eq(&s->chunk, &e->chunk))
-			break;
-	}
-	if (s->to == 0) {
-		*s = (struct span){ e->chunk, from, from, 0 };
-		plan->n_chunks++;
-	}
-	plan->spans_len -= s->to - s->from;
-	if (from < s->from)
-		s->from = from;
-	if (to > s->to)
-		s->to = to;
-	plan->spans_len += s->to - s->from;
-	s->live += e->len;
+	image_old_back(&img->old);
+	image_old_back(&img->taken);
 }
 
-static enum err
-plan_part(struct image *img, const struct part *part, struct error *err)
-{
-	struct plan *plan = &img->plan;
-	size_t len = part->run.to - part->run.from;
+/* ---- the plan ---- */
 
-	if (part->is_old) {
-		len = part->old.len;
-		plan->n_old++;
-		if (plan->n < IMAGE_FRAGMENTS)
-			add_span(plan, &part->old);
-	} else {
-		plan->new_len += len;
-		plan->spans_len += len;
-	}
-	plan->len += len;
-	if (plan->n < IMAGE_FRAGMENTS)
-		plan->v[plan->n] = *part;
-	plan->n++;
+static enum err
+plan_part(struct image *img, const struct image_part *part, struct error *err)
+{
+	(void)err;
+	image_plan_add(&img->plan, part);
 	return ERR_OK;
 }
 
 static enum err
 make_plan(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	struct plan *plan = &img->plan;
-
-	plan->n = plan->n_old = plan->n_chunks = plan->new_len = 0;
-	plan->len = plan->spans_len = 0;
-	memset(plan->spans, 0, sizeof(plan->spans));
+	image_plan_begin(&img->plan);
 	return each_part(img, bytes, plan_part, err);
 }
 
@@ -350,7 +336,7 @@ own_limit(const struct image *img, uint64_t min, uint64_t max)
 static bool
 wants_rewrite(const struct image *img)
 {
-	const struct plan *plan = &img->plan;
+	const struct image_plan *plan = &img->plan;
 	uint64_t limit = own_limit(img, IMAGE_EXCESS_MIN, IMAGE_EXCESS_MAX);
 
 	return plan->n > IMAGE_FRAGMENTS ||
@@ -367,12 +353,12 @@ wants_gathering(const struct image *img)
 /* ---- giving it out ---- */
 
 static enum err
-read_part(struct image *img, const struct part *part, struct error *err)
+read_part(struct image *img, const struct image_part *part, struct error *err)
 {
 	const struct extent *e = &part->old;
 
 	return chunks_read(&img->chunks, &e->chunk, e->chunk_off,
-		img->bytes + (e->off - img->window), e->len, err);
+		img->bytes + part->run.from, e->len, err);
 }
 
 /* Fill the window with what it reads as.  The changed bytes are there. */
@@ -385,15 +371,16 @@ complete(struct image *img, struct error *err)
 	if (img->plan.n_old > 0 && img->origin != NULL)
 		return img->origin->read(img->origin, img->window, img->bytes,
 			img->window_len, err);
-	for (size_t i = 0; i < img->n_changes; i++) {
-		const struct change *c = &img->changes[i];
+	for (size_t i = 0; i < img->changes.n; i++) {
+		const struct image_change *c = &img->changes.v[i];
 
 		memset(img->bytes + pos, 0,
-			(c->data ? c->run.from : c->run.to) - pos);
+			(c->kind == BECOMES_DATA ? c->run.from : c->run.to) -
+				pos);
 		pos = c->run.to;
 	}
 	memset(img->bytes + pos, 0, img->window_len - pos);
-	image_old_back(&img->old);
+	go_back(img);
 	rc = img->denied ? ERR_DENIED : each_part(img, NULL, read_part, err);
 	img->denied = rc == ERR_DENIED;
 	return rc;
@@ -423,12 +410,11 @@ give_chunk(struct image *img, const uint8_t *bytes, const struct run *runs,
 static enum err
 give_own(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	const struct plan *plan = &img->plan;
-	struct run runs[IMAGE_FRAGMENTS];
+	const struct image_plan *plan = &img->plan;
 
 	for (size_t i = 0; i < plan->n; i++)
-		runs[i] = plan->v[i].run;
-	return give_chunk(img, bytes, runs, plan->n, err);
+		img->runs[i] = plan->v[i].run;
+	return give_chunk(img, bytes, img->runs, plan->n, err);
 }
 
 static enum err
@@ -442,12 +428,12 @@ give_new(struct image *img, const uint8_t *bytes, const struct run *run,
 static enum err
 give_parts(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	const struct plan *plan = &img->plan;
+	const struct image_plan *plan = &img->plan;
 	enum err rc;
 
 	rc = image_out_reserve(&img->out, plan->new_len, plan->n, err);
 	for (size_t i = 0; i < plan->n && rc == ERR_OK; i++) {
-		const struct part *p = &plan->v[i];
+		const struct image_part *p = &plan->v[i];
 
 		if (p->is_old)
 			rc = image_out_extent(&img->out, &p->old, err);
@@ -460,7 +446,7 @@ give_parts(struct image *img, const uint8_t *bytes, struct error *err)
 /* The changed bytes are in img->bytes: this is not a window that was replaced
  * whole, or there would be no more parts than blocks. */
 static enum err
-give_part(struct image *img, const struct part *part, struct error *err)
+give_part(struct image *img, const struct image_part *part, struct error *err)
 {
 	size_t len = part->is_old ? 0 : part->run.to - part->run.from;
 	enum err rc = image_out_reserve(&img->out, len, 1, err);
@@ -475,11 +461,11 @@ give_part(struct image *img, const struct part *part, struct error *err)
 static enum err
 give_planned(struct image *img, const uint8_t *bytes, struct error *err)
 {
-	const struct plan *plan = &img->plan;
+	const struct image_plan *plan = &img->plan;
 
 	if (plan->n > IMAGE_FRAGMENTS) {
 		assert(bytes == img->bytes);
-		image_old_back(&img->old);
+		go_back(img);
 		return each_part(img, bytes, give_part, err);
 	}
 	if (plan->n_old == 0 && plan->new_len >= OWN_CHUNK_MIN)
@@ -487,85 +473,31 @@ give_planned(struct image *img, const uint8_t *bytes, struct error *err)
 	return give_parts(img, bytes, err);
 }
 
-static enum err
-add_change(struct image *img, struct run run, bool data, struct error *err)
-{
-	struct change *c;
-
-	if (img->n_changes > 0) {
-		c = &img->changes[img->n_changes - 1];
-		if (c->run.to == run.from && c->data == data) {
-			c->run.to = run.to;
-			return ERR_OK;
-		}
-	}
-	if (img->n_changes == img->changes_cap) {
-		size_t cap = img->changes_cap > 0 ? 2 * img->changes_cap : 64;
-
-		c = reallocarray(img->changes, cap, sizeof(*c));
-		if (c == NULL)
-			return err_set(err, ERR_NOMEM,
-				"no memory for the changes of an image");
-		img->changes = c;
-		img->changes_cap = cap;
-	}
-	img->changes[img->n_changes++] = (struct change){ run, data };
-	return ERR_OK;
-}
-
 /* Have all of the window taken for new. */
 static enum err
 change_all(struct image *img, struct error *err)
 {
-	img->n_changes = 0;
-	return add_change(img, (struct run){ 0, (uint32_t)img->window_len },
-		true, err);
-}
+	const struct run all = { 0, (uint32_t)img->window_len };
 
-static const struct span *
-largest_span(const struct plan *plan)
-{
-	const struct span *best = &plan->spans[0];
-
-	for (size_t i = 1; i < SPANS; i++) {
-		if (plan->spans[i].live > best->live)
-			best = &plan->spans[i];
-	}
-	return best;
+	return image_changes_cover(&img->changes, &all, 1, err);
 }
 
 /* Have the old parts taken for new, but those of the chunk that most is in.
- * Holes that were made stay changes, too. */
+ * Holes, made or taken, stay what they are. */
 static enum err
 change_scattered(struct image *img, struct error *err)
 {
-	const struct plan *plan = &img->plan;
-	const struct span *most = largest_span(plan);
-	struct change *before = img->changes;
-	size_t n = img->n_changes, k = 0;
-	enum err rc = ERR_OK;
+	const struct image_plan *plan = &img->plan;
+	const struct id *most = image_plan_largest(plan);
+	size_t n = 0;
 
-	img->changes = NULL;
-	img->n_changes = img->changes_cap = 0;
-	for (size_t i = 0; i < plan->n && rc == ERR_OK; i++) {
-		const struct part *p = &plan->v[i];
-		struct run run;
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct image_part *p = &plan->v[i];
 
-		if (!p->is_old || id_eq(&p->old.chunk, &most->chunk))
-			continue;
-		run.from = (uint32_t)(p->old.off - img->window);
-		run.to = run.from + (uint32_t)p->old.len;
-		for (; k < n && before[k].run.from < run.from && rc == ERR_OK;
-			k++)
-			rc = add_change(img, before[k].run, before[k].data,
-				err);
-		if (rc == ERR_OK)
-			rc = add_change(img, run, true, err);
+		if (p->is_old && !id_eq(&p->old.chunk, most))
+			img->runs[n++] = p->run;
 	}
-	for (; k < n && rc == ERR_OK; k++)
-		rc = add_change(img, before[k].run, before[k].data, err);
-	free(before);
-	return rc;
+	return image_changes_cover(&img->changes, img->runs, n, err);
 }
 
 /* As if more of the window were new than is; or, where what is old cannot be
@@ -584,7 +516,7 @@ rewrite(struct image *img, bool all, struct error *err)
 	if (rc == ERR_OK)
 		rc = all ? change_all(img, err) : change_scattered(img, err);
 	if (rc == ERR_OK) {
-		image_old_back(&img->old);
+		go_back(img);
 		rc = make_plan(img, img->bytes, err);
 	}
 	if (rc != ERR_OK)
@@ -601,7 +533,7 @@ close_window(struct image *img, const uint8_t *bytes, struct error *err)
 {
 	enum err rc;
 
-	if (img->n_changes == 0)
+	if (img->changes.n == 0)
 		return ERR_OK;
 	rc = give_until(img, img->window, err);
 	if (rc == ERR_OK)
@@ -615,7 +547,7 @@ close_window(struct image *img, const uint8_t *bytes, struct error *err)
 		rc = rewrite(img, false, err);
 	else
 		rc = give_planned(img, bytes, err);
-	img->n_changes = 0;
+	img->changes.n = 0;
 	return rc;
 }
 
@@ -626,7 +558,7 @@ turn_to(struct image *img, uint64_t off, struct error *err)
 	uint64_t window = off - off % IMAGE_WINDOW;
 	enum err rc;
 
-	if (img->n_changes > 0 && window == img->window)
+	if (img->changes.n > 0 && window == img->window)
 		return ERR_OK;
 	rc = close_window(img, img->bytes, err);
 	img->window = window;
@@ -644,6 +576,16 @@ check_range(struct image *img, uint64_t off, uint64_t len, struct error *err)
 			(unsigned long long)off);
 	img->at = off + len;
 	return ERR_OK;
+}
+
+/* Turn to the window of off, which becomes what kind says in the run. */
+static enum err
+change(struct image *img, uint64_t off, const struct image_change *c,
+	struct error *err)
+{
+	enum err rc = turn_to(img, off, err);
+
+	return rc == ERR_OK ? image_changes_add(&img->changes, c, err) : rc;
 }
 
 /* The part of [off, off + len) that lies in the window of off. */
@@ -666,11 +608,10 @@ image_replace(struct image *img, uint64_t off, const void *data, size_t len,
 	rc = check_range(img, off, len, err);
 	while (len > 0 && rc == ERR_OK) {
 		struct run run = run_in_window(off, len);
+		struct image_change c = { .run = run, .kind = BECOMES_DATA };
 		size_t n = run.to - run.from;
 
-		rc = turn_to(img, off, err);
-		if (rc == ERR_OK)
-			rc = add_change(img, run, true, err);
+		rc = change(img, off, &c, err);
 		if (rc == ERR_OK && n == img->window_len)
 			rc = close_window(img, bytes, err);
 		else if (rc == ERR_OK)
@@ -703,6 +644,7 @@ image_punch(struct image *img, uint64_t off, uint64_t len, struct error *err)
 	rc = check_range(img, off, len, err);
 	while (len > 0 && rc == ERR_OK) {
 		struct run run = run_in_window(off, len);
+		struct image_change c = { .run = run, .kind = BECOMES_HOLE };
 		uint64_t n = run.to - run.from;
 
 		if (run.from == 0 && off + len == img->size)
@@ -713,11 +655,48 @@ image_punch(struct image *img, uint64_t off, uint64_t len, struct error *err)
 			rc = punch_windows(img, off, n, err);
 		} else {
 			n = run.to - run.from;
-			rc = turn_to(img, off, err);
-			if (rc == ERR_OK)
-				rc = add_change(img, run, false, err);
+			rc = change(img, off, &c, err);
 		}
 		off += n;
+		len -= n;
+	}
+	return rc;
+}
+
+static enum err
+check_old_range(struct image *img, uint64_t off, uint64_t len,
+	struct error *err)
+{
+	if (off < img->old_at || off > img->old_size ||
+		len > img->old_size - off)
+		return err_set(err, ERR_USAGE,
+			"what an image takes from the old one at %llu is out "
+			"of order or behind its end",
+			(unsigned long long)off);
+	return ERR_OK;
+}
+
+enum err
+image_take(struct image *img, uint64_t off, uint64_t old_off, uint64_t len,
+	struct error *err)
+{
+	enum err rc;
+
+	rc = check_old_range(img, old_off, len, err);
+	if (rc == ERR_OK)
+		rc = check_range(img, off, len, err);
+	if (rc != ERR_OK)
+		return rc;
+	img->old_at = old_off + len;
+	/* What stays where it was is no change. */
+	while (len > 0 && off != old_off && rc == ERR_OK) {
+		struct image_change c = { run_in_window(off, len), BECOMES_OLD,
+			old_off };
+		uint64_t n = c.run.to - c.run.from;
+
+		rc = change(img, off, &c, err);
+		off += n;
+		old_off += n;
 		len -= n;
 	}
 	return rc;
@@ -737,7 +716,7 @@ image_finish(struct image *img, struct tree_root *root,
 	} else if (rc == ERR_OK) {
 		rc = give_tail(img, end, err);
 		if (rc == ERR_OK)
-			rc = image_out_keep(&img->out, img->done, end, err);
+			rc = keep(img, img->done, end, err);
 	}
 	if (rc == ERR_OK)
 		rc = image_out_finish(&img->out, end, root, err);

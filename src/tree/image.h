@@ -45,6 +45,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "model/entry.h"
 #include "model/origin.h"
 #include "tree/builder.h"
 #include "tree/io.h"
@@ -63,6 +64,8 @@ struct image;
 
 struct image_conf {
 	const struct id *old_root; /* NULL: a new image, one hole */
+	/* Instead of old_root, where there is no tree; copied. */
+	const struct slices *old_slices;
 	uint64_t old_size;
 	uint64_t size; /* of the result; what lies beyond is dropped */
 	const struct origin *origin; /* model/origin.h; or NULL */

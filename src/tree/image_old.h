@@ -5,24 +5,28 @@
 #define TREE_IMAGE_OLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
 #include "tree/cursor.h"
 #include "tree/extents.h"
+#include "tree/image.h"
 #include "tree/io.h"
 
 struct image_old {
-	struct cursor *cursor; /* NULL: nothing was there */
+	struct cursor *cursor; /* NULL: there is a list, or nothing */
+	struct extent *list; /* of what was slices; owned */
+	size_t n, next;
 	uint64_t size;
 	bool known; /* e is valid */
 	struct extent e; /* len 0: none is left */
 };
 
-/* root may be NULL. */
+/* As conf describes it. */
 enum err image_old_open(struct image_old *old, struct tree_io *io,
-	const struct id *root, uint64_t size, struct error *err) MUST_CHECK;
+	const struct image_conf *conf, struct error *err) MUST_CHECK;
 void image_old_close(struct image_old *old);
 
 /* So that e is the first extent that ends behind pos, which may not be below

@@ -47,12 +47,16 @@ struct world {
 	struct prng p;
 	struct id root;
 	bool has_root;
+	bool as_slices; /* the old image is given as such */
 	bool everything;
 	uint64_t fixed_size; /* 0: it changes */
 	uint64_t size;
 	uint8_t *want; /* MOST; zeroes from size on */
+	uint64_t old_size;
+	uint8_t *old; /* what it was before this generation */
 	uint8_t *have, *data;
 	bool touched[WINDOWS];
+	bool taken_from[WINDOWS]; /* of the old image */
 	uint64_t changed; /* bytes given to image_replace */
 	uint64_t bytes_rewritten; /* in all generations */
 	unsigned rewrites, shared, in_pieces, refusals;
@@ -78,9 +82,11 @@ world_init(struct world *w, uint64_t seed, bool threads)
 	assert_int_equal(spy_init(&w->spy, threads, &err), ERR_OK);
 	prng_init(&w->p, seed);
 	w->want = calloc(1, MOST);
+	w->old = malloc(MOST);
 	w->have = malloc(MOST);
 	w->data = malloc(MOST);
-	assert_true(w->want != NULL && w->have != NULL && w->data != NULL);
+	assert_true(w->want != NULL && w->old != NULL && w->have != NULL &&
+		    w->data != NULL);
 }
 
 static void
@@ -88,6 +94,7 @@ world_fini(struct world *w)
 {
 	spy_fini(&w->spy);
 	free(w->want);
+	free(w->old);
 	free(w->have);
 	free(w->data);
 }
@@ -134,11 +141,41 @@ random_style(struct world *w)
 }
 
 static void
-touch(struct world *w, uint64_t off, uint64_t len)
+touch(bool *windows, uint64_t off, uint64_t len)
 {
 	for (uint64_t i = off / IMAGE_WINDOW;
 		len > 0 && i <= (off + len - 1) / IMAGE_WINDOW; i++)
-		w->touched[i] = true;
+		windows[i] = true;
+}
+
+static void
+put_some(struct world *w, struct image *img, uint64_t off, uint64_t len)
+{
+	random_data(w, off, len);
+	memcpy(w->want + off, w->data, len);
+	w->changed += len;
+	touch(w->touched, off, len);
+	assert_int_equal(image_replace(img, off, w->data, len, &err), ERR_OK);
+}
+
+static void
+punch_some(struct world *w, struct image *img, uint64_t off, uint64_t len)
+{
+	memset(w->want + off, 0, len);
+	touch(w->touched, off, len);
+	assert_int_equal(image_punch(img, off, len, &err), ERR_OK);
+}
+
+static void
+take_some(struct world *w, struct image *img, uint64_t off, uint64_t old_off,
+	uint64_t len)
+{
+	memcpy(w->want + off, w->old + old_off, len);
+	if (off != old_off) {
+		touch(w->touched, off, len);
+		touch(w->taken_from, old_off, len);
+	}
+	assert_int_equal(image_take(img, off, old_off, len, &err), ERR_OK);
 }
 
 static void
@@ -156,22 +193,71 @@ change_some(struct world *w, struct image *img)
 
 		if (len > w->size - off)
 			len = w->size - off;
-		if (prng_below(&w->p, s.punches) == 0) {
-			memset(w->want + off, 0, len);
-			assert_int_equal(image_punch(img, off, len, &err),
-				ERR_OK);
-		} else {
-			random_data(w, off, len);
-			memcpy(w->want + off, w->data, len);
-			w->changed += len;
-			assert_int_equal(image_replace(img, off, w->data, len,
-						 &err),
-				ERR_OK);
-		}
-		touch(w, off, len);
+		if (prng_below(&w->p, s.punches) == 0)
+			punch_some(w, img, off, len);
+		else
+			put_some(w, img, off, len);
 		off += len;
 		off += prng_below(&w->p, s.gap) & ~mask;
 	}
+}
+
+static uint64_t
+at_most(struct world *w, uint64_t limit, uint64_t left)
+{
+	uint64_t len = prng_below(&w->p, limit + 1);
+
+	return len < left ? len : left;
+}
+
+/* The old image with things put in and taken out, as delta (codec/delta.h)
+ * tells it, and some that stays in its place unmentioned. */
+static void
+edit_some(struct world *w, struct image *img)
+{
+	uint64_t most = (uint64_t)1 << (5 + prng_below(&w->p, 12));
+	uint64_t put = (uint64_t)1 << prng_below(&w->p, 9);
+	uint64_t left = prng_below(&w->p, 4000), off = 0, old = 0, len;
+
+	if (prng_below(&w->p, 3) == 0)
+		off = prng_below(&w->p, w->size + 1);
+	for (; left > 0 && off < w->size; left--, off += len) {
+		uint64_t dice = prng_below(&w->p, 12);
+
+		if (dice == 0) {
+			old += at_most(w, put, w->old_size - old);
+			len = 0;
+		} else if (dice == 1) {
+			len = at_most(w, put, w->size - off);
+		} else if (dice == 2) {
+			len = at_most(w, put, w->size - off);
+			punch_some(w, img, off, len);
+		} else if (dice < 6) {
+			len = at_most(w, put, w->size - off);
+			put_some(w, img, off, len);
+		} else {
+			/* Now and then in its old place again. */
+			if (prng_below(&w->p, 50) == 0 && old < off &&
+				off < w->old_size)
+				old = off;
+			len = at_most(w, most, w->size - off);
+			len = len < w->old_size - old ? len : w->old_size - old;
+			take_some(w, img, off, old, len);
+			old += len;
+		}
+	}
+	len = w->size - off;
+	len = len < w->old_size - old ? len : w->old_size - old;
+	take_some(w, img, off, old, len);
+}
+
+static void
+change_or_edit(struct world *w, struct image *img)
+{
+	if (prng_below(&w->p, 2) == 0)
+		edit_some(w, img);
+	else
+		change_some(w, img);
 }
 
 /* The extents of the image as they are now. */
@@ -214,7 +300,7 @@ fetched_no_other(const struct world *w, const struct extent *old, size_t n)
 				(old[k].off + old[k].len - 1) / IMAGE_WINDOW;
 
 			for (uint64_t j = from; j <= to && !found; j++)
-				found = w->touched[j] &&
+				found = (w->touched[j] || w->taken_from[j]) &&
 					id_eq(&old[k].chunk, id);
 		}
 		assert_true(found);
@@ -302,6 +388,29 @@ reads_as_wanted(struct world *w)
 	content_close(v);
 }
 
+static struct slices
+slices_of(const struct extent *v, size_t n, uint64_t size)
+{
+	struct slices s = { 0 };
+	uint64_t off = 0;
+
+	for (size_t i = 0; i <= n; i++) {
+		uint64_t next = i < n ? v[i].off : size;
+		struct slice hole = { .hole = true, .len = next - off };
+		struct slice data = { 0 };
+
+		assert_int_equal(slices_add(&s, &hole, &err), ERR_OK);
+		if (i == n)
+			break;
+		data.len = v[i].len;
+		data.chunk = v[i].chunk;
+		data.off = v[i].chunk_off;
+		assert_int_equal(slices_add(&s, &data, &err), ERR_OK);
+		off = next + data.len;
+	}
+	return s;
+}
+
 /* What changes in one generation. */
 typedef void change_fn(struct world *w, struct image *img);
 
@@ -312,11 +421,14 @@ generation(struct world *w, change_fn *change)
 		.old_size = w->size,
 		.size = w->size };
 	struct extent *old, *new;
+	struct slices slices = { 0 };
 	struct image_figures f;
 	struct tree_root root;
 	struct image *img;
 	size_t n_old, n_new;
 
+	memcpy(w->old, w->want, MOST);
+	w->old_size = w->size;
 	if (!w->has_root || prng_below(&w->p, 8) == 0)
 		conf.size = prng_below(&w->p, MOST + 1) &
 			    ~(prng_below(&w->p, 2) * (BLOCK - 1));
@@ -326,13 +438,20 @@ generation(struct world *w, change_fn *change)
 		memset(w->want + conf.size, 0, w->size - conf.size);
 	w->size = conf.size;
 	memset(w->touched, 0, sizeof(w->touched));
+	memset(w->taken_from, 0, sizeof(w->taken_from));
 	w->changed = 0;
 	old = list_extents(w, &n_old);
+	if (w->as_slices && w->has_root) {
+		slices = slices_of(old, n_old, conf.old_size);
+		conf.old_slices = &slices;
+		conf.old_root = NULL;
+	}
 	w->spy.n_fetched = 0;
 	if (w->rest == FROM_ORIGIN)
 		conf.origin = &w->origin.base;
 	w->spy.deny_data = w->rest != FROM_CHUNKS;
 	assert_int_equal(image_open(&img, &w->spy.io, &conf, &err), ERR_OK);
+	free(slices.v);
 	change(w, img);
 	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
 	image_free(img);
@@ -363,12 +482,12 @@ static struct {
 	unsigned rewrites, shared, in_pieces, refusals;
 } met;
 
-/* With and without threads, and whatever the rest is read from: the same
- * trees; and the same bytes where it cannot be read. */
+/* With and without threads, from a tree or from slices, and whatever the rest
+ * is read from: the same trees; and the same bytes where it cannot be read. */
 static void
 random_generations(uint64_t seed)
 {
-	enum { PLAIN, THREADS, ORIGIN, DENIED, WORLDS };
+	enum { PLAIN, THREADS, ORIGIN, DENIED, SLICES, WORLDS };
 	static const enum rest rest
 		[WORLDS] = { [ORIGIN] = FROM_ORIGIN, [DENIED] = FROM_NOWHERE };
 	uint64_t n = test_scale(GENERATIONS);
@@ -379,12 +498,14 @@ random_generations(uint64_t seed)
 	for (size_t k = 0; k < WORLDS; k++) {
 		world_init(&w[k], seed, k == THREADS);
 		w[k].rest = rest[k];
+		w[k].as_slices = k == SLICES;
 	}
 	for (uint64_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < WORLDS; k++)
-			generation(&w[k], change_some);
+			generation(&w[k], change_or_edit);
 		assert_true(id_eq(&w[PLAIN].root, &w[THREADS].root));
 		assert_true(id_eq(&w[PLAIN].root, &w[ORIGIN].root));
+		assert_true(id_eq(&w[PLAIN].root, &w[SLICES].root));
 	}
 	assert_int_equal(w[DENIED].rewrites, 0);
 	met.rewrites += w[PLAIN].rewrites;
@@ -435,7 +556,7 @@ change_blocks(struct world *w, struct image *img)
 		assert_int_equal(image_replace(img, at, w->want + at, len,
 					 &err),
 			ERR_OK);
-		touch(w, at, len);
+		touch(w->touched, at, len);
 	}
 }
 
