@@ -14,13 +14,15 @@
 
 #include "base/array.h"
 #include "base/fsx.h"
+#include "source/moosefs/logs.h"
 
-enum { PIECE = 256 << 10, HEAD = 24, DIGITS_MAX = 9 };
+enum { PIECE = 256 << 10, LISTS = 5 };
 
 struct file {
 	char *path;
+	int fd;
+	struct stat st;
 	bool is_image;
-	uint64_t first; /* of an image its version */
 	struct mfs_header head;
 };
 
@@ -30,8 +32,7 @@ struct loading {
 	struct file *v;
 	size_t n, cap;
 	uint64_t id;
-	bool complete, ended;
-	struct file *at; /* being read */
+	bool complete;
 };
 
 static void PRINTF_LIKE(2, 3)
@@ -77,12 +78,21 @@ is_image(const char *name)
 	       strcmp(name, "metadata.crc") != 0;
 }
 
+static void
+forget_files(struct loading *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->v[i].path);
+		fsx_close(&l->v[i].fd);
+	}
+	l->n = 0;
+}
+
 static enum err
 add_name(struct loading *l, const char *name, struct error *err)
 {
 	struct file f = { .is_image = is_image(name) };
 	struct file *v;
-	struct stat st;
 
 	if (!f.is_image && !is_log(name))
 		return ERR_OK;
@@ -92,12 +102,18 @@ add_name(struct loading *l, const char *name, struct error *err)
 	l->v = v;
 	if (asprintf(&f.path, "%s/%s", l->conf->path, name) < 0)
 		return err_set(err, ERR_NOMEM, "no memory for a name");
-	if (stat(f.path, &st) != 0 || !S_ISREG(st.st_mode)) {
-		free(f.path);
+	/* What is no file is not waited for; what is gone again is noticed by
+	 * those that moved along. */
+	f.fd = open(f.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (f.fd < 0 && errno != ENOENT)
+		(void)err_sys(err, errno, "%s", f.path);
+	if (f.fd >= 0 && fstat(f.fd, &f.st) == 0 && S_ISREG(f.st.st_mode)) {
+		v[l->n++] = f;
 		return ERR_OK;
 	}
-	v[l->n++] = f;
-	return ERR_OK;
+	free(f.path);
+	fsx_close(&f.fd);
+	return err->code;
 }
 
 static enum err
@@ -116,37 +132,55 @@ list(struct loading *l, struct error *err)
 	return rc;
 }
 
-/* ---- reading ---- */
+static bool
+has_moved(const struct file *f)
+{
+	struct stat st;
 
-typedef enum err piece_fn(void *arg, const void *data, size_t len,
-	struct error *err);
+	return stat(f->path, &st) != 0 || st.st_ino != f->st.st_ino ||
+	       st.st_dev != f->st.st_dev;
+}
+
+/* A master renames all of its logs when the hour ends: that none is open twice
+ * and another one not at all. */
+static enum err
+list_still(struct loading *l, struct error *err)
+{
+	bool still = false;
+	enum err rc = ERR_OK;
+
+	for (int i = 0; rc == ERR_OK && !still && i < LISTS; i++) {
+		forget_files(l);
+		rc = list(l, err);
+		still = true;
+		for (size_t k = 0; k < l->n; k++)
+			still = still && !has_moved(&l->v[k]);
+	}
+	if (rc == ERR_OK && !still)
+		rc = err_set(err, ERR_AGAIN,
+			"%s: its files are renamed again and again",
+			l->conf->path);
+	return rc;
+}
+
+/* ---- the image ---- */
 
 static enum err
-each_piece(const char *path, piece_fn *fn, void *arg, struct error *err)
+feed_image(struct mfs_image *w, const struct file *f, struct error *err)
 {
 	uint8_t *piece = malloc(PIECE);
 	size_t got = PIECE;
 	enum err rc = ERR_OK;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		rc = err_sys(err, errno, "%s", path);
-	if (rc == ERR_OK && piece == NULL)
-		rc = err_set(err, ERR_NOMEM, "no memory to read %s", path);
+	if (piece == NULL)
+		rc = err_set(err, ERR_NOMEM, "no memory to read %s", f->path);
 	while (rc == ERR_OK && got == PIECE) {
-		rc = fsx_read(fd, piece, PIECE, &got, path, err);
+		rc = fsx_read(f->fd, piece, PIECE, &got, f->path, err);
 		if (rc == ERR_OK && got > 0)
-			rc = fn(arg, piece, got, err);
+			rc = mfs_image_feed(w, piece, got, err);
 	}
-	fsx_close(&fd);
 	free(piece);
 	return rc;
-}
-
-static enum err
-feed_image(void *arg, const void *data, size_t len, struct error *err)
-{
-	return mfs_image_feed(arg, data, len, err);
 }
 
 static enum err
@@ -157,53 +191,12 @@ check_image(struct file *f, struct error *err)
 	enum err rc;
 
 	mfs_image_init(&w, &fn);
-	rc = each_piece(f->path, feed_image, &w, err);
+	rc = feed_image(&w, f, err);
 	if (rc == ERR_OK)
 		rc = mfs_image_end(&w, err);
 	f->head = w.header;
-	f->first = w.header.version;
 	return rc;
 }
-
-struct lines_to {
-	struct mfs_lines lines;
-	mfs_line_fn *fn;
-	void *arg;
-};
-
-static enum err
-feed_lines(void *arg, const void *data, size_t len, struct error *err)
-{
-	struct lines_to *t = arg;
-
-	return mfs_lines_feed(&t->lines, data, len, t->fn, t->arg, err);
-}
-
-static enum err
-each_line(const char *path, mfs_line_fn *fn, void *arg, size_t *torn,
-	struct error *err)
-{
-	struct lines_to t = { .fn = fn, .arg = arg };
-	enum err rc;
-
-	mfs_lines_init(&t.lines);
-	rc = each_piece(path, feed_lines, &t, err);
-	*torn = mfs_lines_torn(&t.lines);
-	mfs_lines_fini(&t.lines);
-	return rc;
-}
-
-static enum err
-take_first(void *arg, const char *line, size_t len, struct error *err)
-{
-	struct file *f = arg;
-	uint64_t seconds;
-	enum err rc = mfs_change_check(&f->first, &seconds, line, len, err);
-
-	return rc == ERR_OK ? err_set(err, ERR_EXISTS, "found") : rc;
-}
-
-/* ---- the image ---- */
 
 static enum err
 choose_image(struct loading *l, const struct file **out, struct error *err)
@@ -226,7 +219,7 @@ choose_image(struct loading *l, const struct file **out, struct error *err)
 			return err_set(err, ERR_CORRUPT,
 				"%s and %s are of different file systems",
 				f->path, (*out)->path);
-		if (*out == NULL || f->first > (*out)->first)
+		if (*out == NULL || f->head.version > (*out)->head.version)
 			*out = f;
 	}
 	if (*out == NULL)
@@ -270,81 +263,43 @@ on_hole(struct loading *l, uint64_t id, struct error *err)
 		return ERR_CORRUPT;
 	note(l, "%s; what comes after them is left out", err->msg);
 	l->complete = false;
-	l->ended = true;
 	return ERR_EXISTS;
 }
 
 static enum err
-take_line(void *arg, const char *line, size_t len, struct error *err)
+take_change(void *arg, uint64_t id, const char *line, size_t len,
+	struct error *err)
 {
 	struct loading *l = arg;
-	struct mfs_text text;
+	struct mfs_text text = mfs_change_text(line, len);
 	enum mfs_link link = MFS_LINK_NEXT;
-	uint64_t id, seconds;
-	enum err rc = mfs_change_check(&id, &seconds, line, len, err);
+	enum err rc = journal_add(l->j, id, text.p, text.len, &link, err);
 
-	if (rc != ERR_OK) {
-		note(l, "%s: the rest is left out: %s", l->at->path, err->msg);
-		return ERR_EXISTS;
-	}
-	if (id == 1)
+	if (rc == ERR_OK && id == 1)
 		take_id(l, line, len);
-	text = mfs_change_text(line, len);
-	rc = journal_add(l->j, id, text.p, text.len, &link, err);
-	if (rc != ERR_OK)
-		return rc;
-	if (link == MFS_LINK_OTHER)
-		return err_set(err, ERR_CORRUPT,
-			"%s: change %" PRIu64
-			" has another text than in another file: these are "
-			"two histories",
-			l->at->path, id);
-	if (link == MFS_LINK_HOLE || link == MFS_LINK_JUMP)
-		return on_hole(l, id, err);
-	return ERR_OK;
+	/* They come in order and once, so it is only that some lack. */
+	return rc == ERR_OK && link != MFS_LINK_NEXT ? on_hole(l, id, err) : rc;
 }
 
-static int
-by_first(const void *a, const void *b)
-{
-	const struct file *x = a, *y = b;
-
-	if (x->is_image != y->is_image)
-		return x->is_image ? 1 : -1;
-	return x->first < y->first ? -1 : x->first > y->first;
-}
-
-/* ERR_EXISTS ends a file, not the run. */
+/* ERR_EXISTS of a callback ends it, no more. */
 static enum err
-read_logs(struct loading *l, struct error *err)
+read_logs(struct loading *l, uint64_t from, struct error *err)
 {
-	struct error why;
-	size_t torn;
-	enum err rc = ERR_OK;
+	const struct logs_conf conf = { from, l->conf->note, l->conf->arg };
+	struct error why = ERROR_INIT;
+	struct logs *logs = NULL;
+	enum err rc = logs_new(&logs, &conf, err);
 
-	for (size_t i = 0; i < l->n; i++) {
-		why = ERROR_INIT;
+	for (size_t i = 0; i < l->n && rc == ERR_OK; i++)
 		if (!l->v[i].is_image)
-			(void)each_line(l->v[i].path, take_first, &l->v[i],
-				&torn, &why);
-	}
-	qsort(l->v, l->n, sizeof(*l->v), by_first);
-	for (size_t i = 0; i < l->n && rc == ERR_OK && !l->ended; i++) {
-		why = ERROR_INIT;
-		l->at = &l->v[i];
-		if (l->at->is_image)
-			break;
-		rc = each_line(l->at->path, take_line, l, &torn, &why);
-		if (rc == ERR_EXISTS)
-			rc = ERR_OK;
-		else if (rc != ERR_OK)
-			*err = why;
-		else if (torn > 0)
-			note(l,
-				"%s: a torn line of %zu bytes at its end is "
-				"left out",
-				l->at->path, torn);
-	}
+			rc = logs_add(logs, l->v[i].fd, l->v[i].path, err);
+	if (rc == ERR_OK)
+		rc = logs_each(logs, take_change, l, &why);
+	if (rc == ERR_EXISTS)
+		rc = ERR_OK;
+	else if (rc != ERR_OK && why.code != ERR_OK)
+		*err = why;
+	logs_free(logs);
 	return rc;
 }
 
@@ -354,24 +309,23 @@ datadir_load(const struct datadir_conf *conf, struct journal *j, uint64_t *id,
 {
 	struct loading l = { .conf = conf, .j = j, .complete = true };
 	const struct file *image = NULL;
-	enum err rc = list(&l, err);
+	enum err rc = list_still(&l, err);
 
 	if (rc == ERR_OK)
 		rc = choose_image(&l, &image, err);
 	if (rc == ERR_OK) {
 		l.id = image->head.id;
-		rc = journal_begin(j, image->first, err);
+		rc = journal_begin(j, image->head.version, err);
 	}
 	if (rc == ERR_OK)
 		rc = journal_adopt(j, image->path, false, &image->head, err);
 	if (rc == ERR_OK)
-		rc = read_logs(&l, err);
+		rc = read_logs(&l, image->head.version, err);
 	if (rc == ERR_OK)
 		rc = journal_sync(j, err);
 	*id = l.id;
 	*complete = l.complete;
-	for (size_t i = 0; i < l.n; i++)
-		free(l.v[i].path);
+	forget_files(&l);
 	free(l.v);
 	return rc;
 }

@@ -3,8 +3,11 @@
  * datadir: the DATA_PATH of a master or a metalogger on disk, as a journal.
  *
  * Of the images the one with the highest version counts; the lines of all
- * logs are merged by id.  What is torn at the end of a file is left out and
- * noted; a hole, two histories or two file systems are refused.
+ * logs from there on are merged by id, whatever the files are called and
+ * however much they have in common.  What is torn or no line is left out and
+ * noted; changes that no file has, two texts for one change and two file
+ * systems are refused.  A master may go on meanwhile: the end of an hour is
+ * noticed.
  */
 #ifndef SOURCE_MOOSEFS_DATADIR_H
 #define SOURCE_MOOSEFS_DATADIR_H
