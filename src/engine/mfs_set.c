@@ -189,8 +189,10 @@ read_all(struct mfs_set *s, struct content_view *v, piece_fn *fn, void *arg,
 
 /* ---- the image ---- */
 
+/* The entry of this name in a directory; NULL where there is none. */
 static enum err
-open_image(struct mfs_set *s, struct content_view **out, struct error *err)
+open_entry(struct mfs_set *s, struct bytes dir, const char *name,
+	struct content_view **out, struct error *err)
 {
 	struct buf key = BUF_INIT(KEY_MAX);
 	struct cursor *c = NULL;
@@ -198,23 +200,32 @@ open_image(struct mfs_set *s, struct content_view **out, struct error *err)
 	bool found = false;
 	enum err rc;
 
-	rc = buf_put(&key, s->dir.data, s->dir.len, err);
-	if (rc == ERR_OK)
+	rc = buf_put(&key, dir.data, dir.len, err);
+	if (rc == ERR_OK && dir.len > 0)
 		rc = buf_put_u8(&key, 0, err);
 	if (rc == ERR_OK)
-		rc = buf_put(&key, image_name, strlen(image_name), err);
+		rc = buf_put(&key, name, strlen(name), err);
 	if (rc == ERR_OK)
 		rc = cursor_open(&c, &s->io.io, TREE_ENTRIES, &s->snap->root,
 			err);
 	if (rc == ERR_OK)
 		rc = cursor_find(c, (struct bytes){ key.data, key.len }, &item,
 			&found, err);
-	if (rc == ERR_OK && !found)
-		rc = err_set(err, ERR_CORRUPT, "it vanished from the snapshot");
-	if (rc == ERR_OK)
+	if (rc == ERR_OK && found)
 		rc = open_item(s, &item, out, err);
 	cursor_close(c);
 	buf_fini(&key);
+	return rc;
+}
+
+static enum err
+open_image(struct mfs_set *s, struct content_view **out, struct error *err)
+{
+	enum err rc = open_entry(s, (struct bytes){ s->dir.data, s->dir.len },
+		image_name, out, err);
+
+	if (rc == ERR_OK && *out == NULL)
+		rc = err_set(err, ERR_CORRUPT, "it vanished from the snapshot");
 	return rc;
 }
 
@@ -292,6 +303,41 @@ mfs_set_image(struct mfs_set *s, const struct mfs_image_fn *walk,
 	content_close(v);
 	if (rc != ERR_OK && rc != ERR_CANCELLED)
 		return err_wrap(err, "%s/%s", s->facts.name, image_name);
+	return rc;
+}
+
+/* ---- the record ---- */
+
+static enum err
+decode_record(struct mfs_set *s, struct content_view *v, struct mfs_record *out,
+	struct error *err)
+{
+	size_t got = 0;
+	enum err rc;
+
+	if (content_size(v) > MFS_RECORD_MAX)
+		return err_set(err, ERR_CORRUPT, "%s: it is too long",
+			mfs_record_name);
+	rc = content_read(v, 0, s->piece, MFS_RECORD_MAX, &got, err);
+	return rc == ERR_OK ? mfs_record_decode(out, s->piece, got, err) : rc;
+}
+
+enum err
+mfs_set_record(struct mfs_set *s, struct mfs_record *out, bool *found,
+	struct error *err)
+{
+	const struct bytes above = { s->dir.data,
+		key_parent(s->dir.data, s->dir.len) };
+	struct content_view *v = NULL;
+	enum err rc = open_entry(s, above, mfs_record_name, &v, err);
+
+	*found = false;
+	if (rc == ERR_OK && v != NULL) {
+		rc = decode_record(s, v, out, err);
+		*found = rc == ERR_OK &&
+			 strcmp(out->generation, s->facts.name) == 0;
+	}
+	content_close(v);
 	return rc;
 }
 

@@ -24,6 +24,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 #include "format/mfs_image.h"
+#include "model/mfs_record.h"
 #include "model/snapshot.h"
 #include "repo/repo.h"
 
@@ -51,6 +52,11 @@ enum err mfs_set_open(struct mfs_set **out, struct repo *r,
 void mfs_set_close(struct mfs_set *s);
 
 const struct mfs_set_facts *mfs_set_facts(const struct mfs_set *s);
+
+/* What the snapshot says of the set, if it does: a set that was backed up as
+ * files may have no record. */
+enum err mfs_set_record(struct mfs_set *s, struct mfs_record *out, bool *found,
+	struct error *err) MUST_CHECK;
 
 /* All bytes of the image to put, while they are walked: walk hears of what
  * they mean.  Both may be NULL. */

@@ -29,6 +29,7 @@
 
 #include "base/buf.h"
 #include "base/fsx.h"
+#include "codec/hash.h"
 #include "engine/restore_moosefs_owner.h"
 
 enum { DIR_MODE = 0750, FILE_MODE = 0640, OUT_ROOM = 1 << 20 };
@@ -58,6 +59,8 @@ struct writing {
 	bool made; /* the directory is ours */
 	int fd; /* of the file at work */
 	struct buf out;
+	const struct snapshot *snap;
+	struct hash_run hash; /* of the image */
 
 	/* ---- where the log is cut ---- */
 	bool has_before; /* the line before the image's version was seen */
@@ -245,9 +248,34 @@ put_image(void *arg, const void *data, size_t len, struct error *err)
 
 	w->result->bytes_image += len;
 	w->report->progress->bytes_done += len;
+	hash_run_add(&w->hash, data, len);
 	if (w->conf->dry_run)
 		return ERR_OK;
 	return fsx_write(w->fd, data, len, w->conf->dir, err);
+}
+
+/* Whether it is what the master had, and not only what was stored: most images
+ * are stored as an edit of the one before. */
+static enum err
+check_hash(struct writing *w, struct error *err)
+{
+	struct mfs_record record;
+	char uid[UID_HEX + 1];
+	bool found = false;
+	struct id id;
+	enum err rc = mfs_set_record(w->set, &record, &found, err);
+
+	if (rc != ERR_OK || !found || !record.has_hash)
+		return rc;
+	hash_run_get(&w->hash, &id);
+	if (id_eq(&id, &record.image_hash))
+		return ERR_OK;
+	hex_encode(w->snap->uid.b, UID_LEN, uid);
+	return err_set(err, ERR_CORRUPT,
+		"snapshot %.8s: the image in it is not the one that the master "
+		"had, by the hash that was taken then; other snapshots may be "
+		"whole",
+		uid);
 }
 
 static enum err
@@ -255,8 +283,11 @@ write_image(struct writing *w, struct error *err)
 {
 	enum err rc = begin_file(w, image_tmp, err);
 
+	hash_run_init(&w->hash);
 	if (rc == ERR_OK)
 		rc = mfs_set_image(w->set, NULL, put_image, w, err);
+	if (rc == ERR_OK)
+		rc = check_hash(w, err);
 	if (rc == ERR_OK)
 		rc = end_file(w, image_tmp, err);
 	return rc;
@@ -506,6 +537,7 @@ restore_moosefs_write(struct repo *r, const struct snapshot *snap,
 	struct restore_moosefs_result *result, struct error *err)
 {
 	struct writing w = { .conf = conf,
+		.snap = snap,
 		.report = report,
 		.result = result,
 		.dir = -1,

@@ -62,7 +62,8 @@ struct restore_moosefs_result {
 
 /*
  * Write metadata.mfs.back and changelog.0.mfs, both durable.  ERR_EXISTS where
- * the directory is not empty; ERR_CORRUPT names what of the set is wrong;
+ * the directory is not empty; ERR_CORRUPT names what of the set is wrong, an
+ * image that is not what its record has the hash of among it;
  * ERR_NOTFOUND where the set does not reach the moment.  After a failure the
  * directory is as it was.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * capture: a segment is the same in all snapshots that have it, so its stamp
- * is, and it is taken over unread.
+ * is, and it is taken over unread.  So is the image until the next one; what
+ * the record tells of it is then taken from the record before.
  */
 #include "source/moosefs/capture.h"
 
@@ -12,13 +13,14 @@
 #include <unistd.h>
 
 #include "base/fsx.h"
-#include "base/json.h"
 #include "model/path.h"
+#include "source/moosefs/capture_inside.h"
 
-enum { PIECE = 256 << 10, SMALL = 4 << 10, ENTRY_MODE = 0640, PATH_ROOM = 128 };
+enum { ENTRY_MODE = 0640 };
 
-static void
-fill_entry(struct entry *e, enum entry_type type, const struct journal_file *f)
+void
+capture_entry(struct entry *e, enum entry_type type,
+	const struct journal_file *f)
 {
 	entry_init(e);
 	e->type = type;
@@ -30,168 +32,175 @@ fill_entry(struct entry *e, enum entry_type type, const struct journal_file *f)
 	e->size = f->size;
 }
 
-static enum err
-pump(struct sink *sink, int fd, uint64_t size, const char *what,
-	struct error *err)
+/* ---- contents ---- */
+
+enum err
+capture_pump(int fd, uint64_t off, uint64_t size, const char *what,
+	capture_piece_fn *fn, void *arg, struct error *err)
 {
-	uint8_t *piece = malloc(PIECE);
-	uint64_t left = size;
+	uint8_t *piece = malloc(CAPTURE_PIECE);
+	uint64_t at = 0;
 	size_t want, got = 0;
 	enum err rc = ERR_OK;
 
 	if (piece == NULL)
 		return err_set(err, ERR_NOMEM, "no memory to read %s", what);
-	while (rc == ERR_OK && left > 0) {
-		want = left < PIECE ? (size_t)left : PIECE;
-		rc = fsx_read(fd, piece, want, &got, what, err);
+	while (rc == ERR_OK && at < size) {
+		want = size - at < CAPTURE_PIECE ? (size_t)(size - at)
+						 : CAPTURE_PIECE;
+		rc = fsx_pread(fd, piece, want, off + at, &got, what, err);
 		if (rc == ERR_OK && got < want)
 			rc = err_set(err, ERR_IO, "%s is shorter than it was",
 				what);
 		if (rc == ERR_OK)
-			rc = sink->ops->stream_write(sink, piece, got, err);
-		left -= got;
+			rc = fn(arg, piece, got, err);
+		at += got;
 	}
 	free(piece);
 	return rc;
 }
 
+struct streaming {
+	struct sink *sink;
+	struct hash_run *hash;
+};
+
+static enum err
+stream_piece(void *arg, const void *data, size_t len, struct error *err)
+{
+	struct streaming *s = arg;
+
+	if (s->hash != NULL)
+		hash_run_add(s->hash, data, len);
+	return s->sink->ops->stream_write(s->sink, data, len, err);
+}
+
 static enum err
 put_small(struct sink *sink, struct bytes key, struct entry *e, int fd,
-	const char *what, struct error *err)
+	const char *what, struct hash_run *hash, struct error *err)
 {
-	uint8_t data[SMALL];
+	uint8_t data[CAPTURE_SMALL];
 	size_t got = 0;
-	enum err rc = fsx_read(fd, data, (size_t)e->size, &got, what, err);
+	enum err rc = fsx_pread(fd, data, (size_t)e->size, 0, &got, what, err);
 
 	if (rc == ERR_OK && got < e->size)
 		rc = err_set(err, ERR_IO, "%s is shorter than it was", what);
 	if (rc != ERR_OK)
 		return rc;
+	if (hash != NULL)
+		hash_run_add(hash, data, got);
 	e->content.kind = CONTENT_INLINE;
 	e->content.bytes = (struct bytes){ data, got };
 	return sink->ops->entry(sink, key, e, err);
 }
 
-static enum err
-put_file(struct sink *sink, const char *path, struct entry *e, int fd,
-	struct error *err)
+enum err
+capture_content(struct sink *sink, struct bytes key, struct entry *e, int fd,
+	const char *path, struct hash_run *hash, struct error *err)
 {
-	struct buf kb = BUF_INIT(KEY_MAX);
-	struct bytes key;
-	bool done = false;
-	enum err rc = key_from_path(&kb, path, err);
+	struct streaming s = { sink, hash };
+	enum err rc;
 
-	key = (struct bytes){ kb.data, kb.len };
-	if (rc == ERR_OK)
-		rc = sink->ops->offer(sink, key, e, &done, err);
-	if (rc != ERR_OK || done)
-		goto out;
-	if (e->size <= SMALL) {
-		rc = put_small(sink, key, e, fd, path, err);
-		goto out;
-	}
+	if (e->size <= CAPTURE_SMALL)
+		return put_small(sink, key, e, fd, path, hash, err);
 	rc = sink->ops->stream_begin(sink, key, e, err);
 	if (rc == ERR_OK)
-		rc = pump(sink, fd, e->size, path, err);
-	if (rc == ERR_OK)
-		rc = sink->ops->stream_end(sink, err);
+		rc = capture_pump(fd, 0, e->size, path, stream_piece, &s, err);
+	return rc == ERR_OK ? sink->ops->stream_end(sink, err) : rc;
+}
 
-out:
+/* ---- segments ---- */
+
+static enum err
+put_segment(const struct capture_of *of, const struct journal_file *f,
+	struct sink *sink, struct error *err)
+{
+	struct buf kb = BUF_INIT(KEY_MAX);
+	char path[CAPTURE_PATH];
+	struct bytes key;
+	struct entry e;
+	bool done = false;
+	int fd = -1;
+	enum err rc;
+
+	(void)snprintf(path, sizeof(path), "/%s/changelog/%020" PRIu64,
+		of->generation, f->first);
+	capture_entry(&e, ENTRY_FILE, f);
+	rc = key_from_path(&kb, path, err);
+	key = (struct bytes){ kb.data, kb.len };
+	if (rc == ERR_OK)
+		rc = sink->ops->offer(sink, key, &e, &done, err);
+	if (rc == ERR_OK && !done)
+		rc = journal_open_segment(of->journal, f, &fd, err);
+	if (rc == ERR_OK && !done)
+		rc = capture_content(sink, key, &e, fd, path, NULL, err);
+	fsx_close(&fd);
 	buf_fini(&kb);
 	return rc;
 }
 
-static enum err
-put_segments(const struct capture_of *of, struct sink *sink, struct error *err)
-{
-	const struct journal_view *v = of->view;
-	char path[PATH_ROOM];
-	struct entry e;
-	enum err rc = ERR_OK;
-	int fd;
+/* ---- the record ---- */
 
-	for (size_t i = 0; i < v->n && rc == ERR_OK; i++) {
-		fd = -1;
-		(void)snprintf(path, sizeof(path), "/%s/changelog/%020" PRIu64,
-			of->generation, v->v[i].first);
-		fill_entry(&e, ENTRY_FILE, &v->v[i]);
-		rc = journal_open_segment(of->journal, &v->v[i], &fd, err);
-		if (rc == ERR_OK)
-			rc = put_file(sink, path, &e, fd, err);
-		fsx_close(&fd);
-	}
-	return rc;
+static struct bytes
+record_key(void)
+{
+	return (struct bytes){ (const uint8_t *)mfs_record_name,
+		strlen(mfs_record_name) };
 }
 
-static enum err
-put_image(const struct capture_of *of, struct sink *sink, struct error *err)
+/* One that cannot be read is as good as none: it only saves work. */
+static void
+read_before(const struct capture_of *of, struct sink *sink,
+	struct mfs_record *out)
 {
-	char path[PATH_ROOM];
-	struct entry e;
+	struct buf text = BUF_INIT(MFS_RECORD_MAX);
+	struct error why = ERROR_INIT;
+	bool found = false;
 	enum err rc;
-	int fd = -1;
 
-	(void)snprintf(path, sizeof(path), "/%s/metadata.mfs", of->generation);
-	fill_entry(&e, ENTRY_STREAM, &of->view->base);
-	rc = journal_open_base(of->journal, of->view, &fd, err);
-	if (rc == ERR_OK)
-		rc = put_file(sink, path, &e, fd, err);
-	fsx_close(&fd);
-	return rc;
+	rc = sink->ops->previous(sink, record_key(), &text, &found, &why);
+	if (rc != ERR_OK || !found ||
+		mfs_record_decode(out, text.data, text.len, &why) != ERR_OK ||
+		strcmp(out->generation, of->generation) != 0)
+		*out = (struct mfs_record){ .image_version = 0 };
+	buf_fini(&text);
 }
 
-static enum err
-fill_record(const struct capture_of *of, const struct when *now,
-	struct buf *out, struct error *err)
+static void
+fill_record(const struct capture_of *of, struct mfs_record *r)
 {
 	const struct journal_view *v = of->view;
-	struct when changed = { (int64_t)v->seconds, 0 };
-	struct json_writer w;
-	char text[40];
 
-	json_begin(&w, out);
-	json_open(&w, NULL, '{');
-	json_put_uint(&w, "format", 1);
-	json_put_text(&w, "source", of->label);
-	json_put_text(&w, "generation", of->generation);
-	(void)snprintf(text, sizeof(text), "%.16s", of->generation);
-	json_put_text(&w, "id", text);
-	json_put_uint(&w, "image_version", v->base.first);
-	json_put_uint(&w, "image_size", v->base.size);
-	json_put_uint(&w, "first", v->first);
-	json_put_uint(&w, "last", v->last);
-	json_put_uint(&w, "segments", v->n);
-	json_put_bool(&w, "complete", of->complete);
-	if (v->n > 0) {
-		when_rfc3339(&changed, text);
-		json_put_text(&w, "changed", text);
-	}
-	when_rfc3339(now, text);
-	json_put_text(&w, "captured", text);
-	json_put_text(&w, "program", "coffer " COFFER_VERSION);
-	json_close(&w);
-	return json_end(&w, err);
+	(void)snprintf(r->generation, sizeof(r->generation), "%s",
+		of->generation);
+	r->image_version = v->base.first;
+	r->image_size = v->base.size;
+	r->source = of->label;
+	r->first = v->first;
+	r->last = v->last;
+	r->segments = v->n;
+	r->complete = of->complete;
+	r->changed.sec = v->n > 0 ? (int64_t)v->seconds : 0;
+	r->captured = when_now();
 }
 
 static enum err
-put_record(const struct capture_of *of, struct sink *sink, struct error *err)
+put_record(const struct mfs_record *r, struct sink *sink, struct error *err)
 {
-	static const char name[] = "moosefs.json";
-	struct bytes key = { (const uint8_t *)name, sizeof(name) - 1 };
-	struct buf text = BUF_INIT(SMALL);
-	struct journal_file f = { .first = 1, .time = when_now() };
+	struct buf text = BUF_INIT(MFS_RECORD_MAX);
+	struct journal_file f = { .first = 1, .time = r->captured };
 	struct entry e;
 	bool done = false;
-	enum err rc = fill_record(of, &f.time, &text, err);
+	enum err rc = mfs_record_encode(r, &text, err);
 
 	f.size = text.len;
-	fill_entry(&e, ENTRY_RECORD, &f);
+	capture_entry(&e, ENTRY_RECORD, &f);
 	if (rc == ERR_OK)
-		rc = sink->ops->offer(sink, key, &e, &done, err);
+		rc = sink->ops->offer(sink, record_key(), &e, &done, err);
 	if (rc == ERR_OK && !done) {
 		e.content.kind = CONTENT_INLINE;
 		e.content.bytes = (struct bytes){ text.data, text.len };
-		rc = sink->ops->entry(sink, key, &e, err);
+		rc = sink->ops->entry(sink, record_key(), &e, err);
 	}
 	buf_fini(&text);
 	return rc;
@@ -200,9 +209,17 @@ put_record(const struct capture_of *of, struct sink *sink, struct error *err)
 enum err
 capture_run(const struct capture_of *of, struct sink *sink, struct error *err)
 {
-	enum err rc = put_segments(of, sink, err);
+	const struct journal_view *v = of->view;
+	struct mfs_record before, now = { .source = NULL };
+	enum err rc = ERR_OK;
 
+	read_before(of, sink, &before);
+	for (size_t i = 0; i < v->n && rc == ERR_OK; i++)
+		rc = put_segment(of, &v->v[i], sink, err);
 	if (rc == ERR_OK)
-		rc = put_image(of, sink, err);
-	return rc == ERR_OK ? put_record(of, sink, err) : rc;
+		rc = capture_image_put(of, &before, sink, &now, err);
+	if (rc != ERR_OK)
+		return rc;
+	fill_record(of, &now);
+	return put_record(&now, sink, err);
 }

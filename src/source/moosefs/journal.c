@@ -10,8 +10,14 @@
  * has returned, and is never cut.  A file's name is durable with its first
  * sync.  An image gets its name after it was checked and synced, so what has
  * the name of an image is one.  Files are removed after the snapshot that
- * holds them was committed, and only those that the newest durable image does
- * not need; a crash in between leaves too many of them, never too few.
+ * holds them was committed, and only those that its image does not need; a
+ * crash in between leaves too many of them, never too few.
+ *
+ * The image of the last snapshot is what the next one is made an edit of, so
+ * it stays until a newer one was committed and `sealed` says so.  Killed after
+ * the commit and before that, both are here and `sealed` names the older one:
+ * which of them the repository has is not asked here but there (capture_image),
+ * and the next unpin removes what is too many.
  *
  * A write or a sync that failed may have left anything behind what was durable
  * before (and the kernel may have dropped it: fsync tells once), so
@@ -492,6 +498,16 @@ base_to_seal(const struct journal *j)
 	return has_all_after(j, &v[i]) ? &v[i] : &v[newest];
 }
 
+static void
+show_images(const struct journal *j, struct journal_view *v,
+	struct journal_file *room)
+{
+	v->images = room;
+	for (size_t i = 0; i < j->images.n; i++)
+		if (j->images.v[i].first != j->hidden)
+			room[v->n_images++] = j->images.v[i];
+}
+
 static enum err
 fill_view(struct journal *j, struct journal_view *v, struct error *err)
 {
@@ -507,12 +523,13 @@ fill_view(struct journal *j, struct journal_view *v, struct error *err)
 	v->first = base->first;
 	at = first_after(j, base);
 	n = j->segments.n - at;
-	v->v = calloc(n + 1, sizeof(*v->v));
+	v->v = calloc(n + j->images.n, sizeof(*v->v));
 	if (v->v == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for segments");
 	if (n > 0)
 		memcpy(v->v, j->segments.v + at, n * sizeof(*v->v));
 	v->n = n;
+	show_images(j, v, v->v + n);
 	v->last = n > 0 ? v->v[n - 1].last : v->first - 1;
 	return ERR_OK;
 }
@@ -569,24 +586,23 @@ drop(struct journal *j, struct journal_set *s, size_t n, const char *kind,
 	return ERR_OK;
 }
 
-/* Only once the base itself is sealed: until then the one before it is what
- * the last snapshot begins at. */
+/* What is before the image of the last snapshot. */
 static enum err
 drop_old(struct journal *j, struct error *err)
 {
-	const struct journal_file *base = base_of(j);
-	size_t n = 0;
+	size_t n = 0, images = 0;
 	enum err rc;
 
-	if (base == NULL || base->first != j->sealed_base)
+	while (images < j->images.n &&
+		j->images.v[images].first < j->sealed_base)
+		images++;
+	if (images == j->images.n)
 		return ERR_OK;
-	while (n < j->segments.n && j->segments.v[n].last < base->first &&
+	while (n < j->segments.n && j->segments.v[n].last < j->sealed_base &&
 		j->segments.v[n].last < j->sealed)
 		n++;
 	rc = drop(j, &j->segments, n, "changelog", err);
-	return rc == ERR_OK
-		       ? drop(j, &j->images, j->images.n - 1, "metadata", err)
-		       : rc;
+	return rc == ERR_OK ? drop(j, &j->images, images, "metadata", err) : rc;
 }
 
 enum err
@@ -608,6 +624,14 @@ journal_unpin(struct journal *j, struct journal_view *v, bool sealed,
 	return unlock(j, rc);
 }
 
+void
+journal_hide_image(struct journal *j, uint64_t version)
+{
+	lock(j);
+	j->hidden = version;
+	(void)unlock(j, ERR_OK);
+}
+
 static enum err
 open_file(const struct journal *j, const char *kind, uint64_t n, int *fd,
 	struct error *err)
@@ -620,10 +644,10 @@ open_file(const struct journal *j, const char *kind, uint64_t n, int *fd,
 }
 
 enum err
-journal_open_base(const struct journal *j, const struct journal_view *v,
+journal_open_image(const struct journal *j, const struct journal_file *f,
 	int *fd, struct error *err)
 {
-	return open_file(j, "metadata", v->base.first, fd, err);
+	return open_file(j, "metadata", f->first, fd, err);
 }
 
 enum err

@@ -13,7 +13,9 @@
  *   sealed                  up to where they are in a repository, in decimal
  *
  * A segment is closed when it is pinned, and does not change from then on.
- * What is sealed and not needed by the base is removed when it is unpinned.
+ * What is sealed and not needed by the base of that snapshot is removed when
+ * it is unpinned, so the image of the last snapshot is there until one with a
+ * newer image is committed.
  *
  * One thread may add while another pins; a lock inside is held for as long as
  * a write and an fsync take, never while a segment is read.
@@ -46,6 +48,10 @@ struct journal_view {
 	uint64_t id; /* of the file system; 0: not known */
 	struct journal_file *v; /* segments base.first needs, ascending */
 	size_t n;
+	/* All images that are there, ascending; they lie behind v.  Among them
+	 * is the one that was sealed last. */
+	const struct journal_file *images;
+	size_t n_images;
 	uint64_t first, last; /* changes: base.first .. last; last is
 			       * first - 1 where there are none */
 	uint64_t seconds; /* of the last one */
@@ -114,10 +120,13 @@ enum err journal_pin(struct journal *j, struct journal_view *out,
 /* Ends it and frees the view; sealed: it is in a repository. */
 enum err journal_unpin(struct journal *j, struct journal_view *v, bool sealed,
 	struct error *err) MUST_CHECK;
+/* Views to come do not show the image of this version: what the repository has
+ * of it is of no use.  Until the journal is closed. */
+void journal_hide_image(struct journal *j, uint64_t version);
 
 /* Read-only descriptors of a pinned file; -1 with *err. */
-enum err journal_open_base(const struct journal *j,
-	const struct journal_view *v, int *fd, struct error *err) MUST_CHECK;
+enum err journal_open_image(const struct journal *j,
+	const struct journal_file *f, int *fd, struct error *err) MUST_CHECK;
 enum err journal_open_segment(const struct journal *j,
 	const struct journal_file *f, int *fd, struct error *err) MUST_CHECK;
 

@@ -39,6 +39,7 @@ struct journal {
 	uint64_t durable, seconds;
 	struct when saved;
 	uint64_t sealed, sealed_base;
+	uint64_t hidden; /* version of an image, 0: none */
 };
 
 /* "changelog.58.mfs", "metadata.58.mfs" */
