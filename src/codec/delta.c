@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * delta: see delta.h.
+ *
+ * Two cursors go through the files.  As long as bytes are alike both advance;
+ * where they part, delta_near finds where they go on.  Where it does not, the
+ * cursors leap to an anchor ahead, or rather to where the bytes in front of it
+ * would begin if the one file had only gained, or only lost, what lies between;
+ * and if that is wrong, to right before the anchor.
+ *
+ * Why it takes no more than linear time: a search of delta_near comes only
+ * after the smaller ones found nothing, so that it either leads further than
+ * they could or ends in a leap; each anchor is leapt to twice at most; and
+ * bytes that defeat the one or the other use up EFFORT, after which only the
+ * smallest searches are made until the cursors have caught up.  Sampling again
+ * needs the files' rest to be half of what it was.
+ */
+#include "codec/delta.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "codec/delta_anchors.h"
+#include "codec/delta_gear.h"
+#include "codec/delta_near.h"
+#include "codec/delta_window.h"
+
+enum {
+	PUT_MAX = 256 << 10,
+	/* Bytes hashed and compared in search for each byte of both files. */
+	EFFORT = 16,
+	EFFORT_FIRST = 4 << 20,
+	/* What was gained and lost on the way back from an anchor may add up
+	 * to this much. */
+	SLACK = 4 << 10,
+	BEFORE_ANCHOR = DELTA_NEAR / 2
+};
+
+struct run {
+	const struct delta_fn *fn;
+	struct delta_window old, new;
+	struct delta_anchor at; /* the cursors */
+	uint64_t told; /* bytes of the new file that fn knows of */
+	struct delta_gear gear;
+	struct delta_near near;
+	struct delta_anchors anchors;
+	size_t next; /* anchor; the files' ends are the last one */
+	bool rewound; /* from that one */
+	unsigned samplings;
+	uint64_t sampled; /* bytes at the last time */
+};
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t
+left_of(const struct run *r)
+{
+	return r->old.file->size - r->at.old + r->new.file->size - r->at.new;
+}
+
+static enum err
+put_until(struct run *r, uint64_t end, struct error *err)
+{
+	struct delta_view view;
+	enum err rc = ERR_OK;
+
+	while (rc == ERR_OK && r->told < end) {
+		size_t n;
+
+		rc = delta_window_at(&r->new, r->told, 1, &view, err);
+		if (rc != ERR_OK)
+			break;
+		n = (size_t)smaller(view.len, end - r->told);
+		n = (size_t)smaller(n, PUT_MAX);
+		rc = r->fn->put(r->fn->arg, r->told, view.data, n, err);
+		r->told += n;
+	}
+	return rc;
+}
+
+/* Tell that the last len bytes up to the cursors are alike. */
+static enum err
+take(struct run *r, uint64_t len, struct error *err)
+{
+	enum err rc;
+
+	if (len < DELTA_MIN)
+		return ERR_OK;
+	rc = put_until(r, r->at.new - len, err);
+	if (rc != ERR_OK)
+		return rc;
+	r->told = r->at.new;
+	return r->fn->take(r->fn->arg, r->at.new - len, r->at.old - len, len,
+		err);
+}
+
+/* Advance both cursors to where the bytes part. */
+static enum err
+follow(struct run *r, uint64_t *len, struct error *err)
+{
+	struct delta_view old, new;
+	size_t n;
+	enum err rc;
+
+	*len = 0;
+	do {
+		rc = delta_window_at(&r->old, r->at.old, 1, &old, err);
+		if (rc == ERR_OK)
+			rc = delta_window_at(&r->new, r->at.new, 1, &new, err);
+		if (rc != ERR_OK)
+			return rc;
+		n = delta_view_alike(&old, &new);
+		r->at.old += n;
+		r->at.new += n;
+		*len += n;
+	} while (n > 0 && n == smaller(old.len, new.len));
+	return ERR_OK;
+}
+
+static bool
+tired(const struct run *r, const struct delta_anchor *at)
+{
+	return r->near.effort / EFFORT >
+	       at->old + at->new + EFFORT_FIRST / EFFORT;
+}
+
+/* Go to where bytes are alike behind from, if that is near. */
+static enum err
+go_near(struct run *r, const struct delta_anchor *from, bool *found,
+	struct error *err)
+{
+	size_t span = tired(r, from) ? DELTA_NEAR_FIRST : DELTA_NEAR;
+	struct delta_near_spot spot;
+	struct delta_view old, new;
+	enum err rc;
+
+	rc = delta_window_at(&r->old, from->old, DELTA_NEAR_WANT, &old, err);
+	if (rc == ERR_OK)
+		rc = delta_window_at(&r->new, from->new, DELTA_NEAR_WANT, &new,
+			err);
+	if (rc != ERR_OK)
+		return rc;
+	*found = delta_near_find(&r->near, &old, &new, span, &spot);
+	if (*found) {
+		r->at.old = from->old + spot.old;
+		r->at.new = from->new + spot.new;
+	}
+	return ERR_OK;
+}
+
+/* As go_near, from back bytes before the anchor and not before the cursors. */
+static enum err
+go_before(struct run *r, const struct delta_anchor *anchor, uint64_t back,
+	bool *found, struct error *err)
+{
+	struct delta_anchor from = {
+		anchor->old - smaller(back, anchor->old - r->at.old),
+		anchor->new - smaller(back, anchor->new - r->at.new),
+	};
+
+	return go_near(r, &from, found, err);
+}
+
+static enum err
+find_anchors(struct run *r, struct error *err)
+{
+	uint64_t left = left_of(r);
+	bool finer = r->samplings < DELTA_SAMPLINGS && left <= r->sampled / 2 &&
+		     r->anchors.spacing > DELTA_ANCHORS_SPACING;
+
+	if (r->samplings > 0 && !finer)
+		return ERR_OK;
+	r->samplings++;
+	r->sampled = left;
+	r->next = 0;
+	r->rewound = false;
+	return delta_anchors_find(&r->anchors, &r->old, &r->new, &r->at, err);
+}
+
+static void
+pass_anchor(struct run *r)
+{
+	r->next++;
+	r->rewound = false;
+}
+
+/* The first that both cursors have before them. */
+static bool
+next_anchor(struct run *r, struct delta_anchor *out)
+{
+	struct delta_anchor a = { r->old.file->size, r->new.file->size };
+
+	for (; r->next <= r->anchors.n; pass_anchor(r)) {
+		if (r->next < r->anchors.n)
+			a = delta_anchors_at(&r->anchors, r->next);
+		if (a.old < r->at.old || a.new < r->at.new)
+			continue;
+		*out = a;
+		return true;
+	}
+	return false;
+}
+
+/* Pass the anchors that a search before this one has had in view. */
+static void
+pass_seen(struct run *r, const struct delta_anchor *seen)
+{
+	struct delta_anchor a;
+
+	do {
+		pass_anchor(r);
+		if (r->next >= r->anchors.n)
+			return;
+		a = delta_anchors_at(&r->anchors, r->next);
+	} while (a.old < seen->old + BEFORE_ANCHOR &&
+		 a.new < seen->new + BEFORE_ANCHOR);
+}
+
+static enum err
+leap(struct run *r, bool *found, struct error *err)
+{
+	struct delta_anchor a;
+	enum err rc;
+
+	rc = find_anchors(r, err);
+	while (rc == ERR_OK && !*found && next_anchor(r, &a)) {
+		uint64_t back = smaller(a.old - r->at.old, a.new - r->at.new);
+
+		if (tired(r, &a)) {
+			pass_anchor(r);
+		} else if (!r->rewound) {
+			r->rewound = true;
+			rc = go_before(r, &a, back + SLACK, found, err);
+		} else {
+			rc = go_before(r, &a, BEFORE_ANCHOR, found, err);
+			pass_seen(r, &a);
+		}
+	}
+	return rc;
+}
+
+static enum err
+go_on(struct run *r, bool *found, struct error *err)
+{
+	enum err rc;
+
+	*found = false;
+	if (r->at.old == r->old.file->size || r->at.new == r->new.file->size)
+		return ERR_OK;
+	rc = go_near(r, &r->at, found, err);
+	if (rc == ERR_OK && !*found)
+		rc = leap(r, found, err);
+	return rc;
+}
+
+static enum err
+go_through(struct run *r, struct error *err)
+{
+	bool found = true;
+	uint64_t len;
+	enum err rc = ERR_OK;
+
+	while (rc == ERR_OK && found) {
+		rc = follow(r, &len, err);
+		if (rc == ERR_OK)
+			rc = take(r, len, err);
+		if (rc == ERR_OK)
+			rc = go_on(r, &found, err);
+	}
+	if (rc == ERR_OK)
+		rc = put_until(r, r->new.file->size, err);
+	return rc;
+}
+
+enum err
+delta_run(const struct delta_file *old, const struct delta_file *new,
+	const struct delta_fn *fn, struct error *err)
+{
+	struct run *r = calloc(1, sizeof(*r));
+	enum err rc;
+
+	if (r == NULL)
+		return err_set(err, ERR_NOMEM, "delta: out of memory");
+	r->fn = fn;
+	delta_gear_init(&r->gear);
+	r->near.gear = &r->gear;
+	delta_anchors_init(&r->anchors, &r->gear);
+	rc = delta_window_init(&r->old, old, err);
+	if (rc == ERR_OK)
+		rc = delta_window_init(&r->new, new, err);
+	if (rc == ERR_OK)
+		rc = go_through(r, err);
+	delta_anchors_fini(&r->anchors);
+	delta_window_fini(&r->old);
+	delta_window_fini(&r->new);
+	free(r);
+	return rc;
+}
