@@ -9,7 +9,9 @@
  *
  * Silence counts only where something is due: a master sends no signs of life
  * to those who did not register.  And it counts only once the socket was
- * found empty, as it may be us who were away.
+ * found empty, as it may be us who were away.  A master that speaks and does
+ * not go on with a download is no better: what gets on is a block, or a part
+ * of one.
  *
  * Changes that come one by one, thousands a second, would each wake us; so
  * those that follow within two milliseconds are taken together.
@@ -49,6 +51,7 @@ struct mfs_master {
 	double silence_sec; /* of the master's */
 	double sent_at;
 	double heard_at; /* or since when something is due */
+	double got_on_at; /* the download */
 	bool registered;
 	bool version_asked;
 	bool version_told;
@@ -184,6 +187,7 @@ on_info(struct mfs_master *m, const struct mfs_packet *p, struct error *err)
 	if (rc == ERR_OK && e->begin != NULL)
 		rc = e->begin(e->arg, m->download.file, p->info.exists,
 			p->info.size, err);
+	m->got_on_at = mono_sec();
 	return rc;
 }
 
@@ -201,6 +205,7 @@ on_data(struct mfs_master *m, const struct mfs_packet *p, struct error *err)
 	if (rc == ERR_OK && e->data != NULL)
 		rc = e->data(e->arg, m->download.file, p->data.off,
 			p->data.data, p->data.len, err);
+	m->got_on_at = mono_sec();
 	return rc;
 }
 
@@ -363,6 +368,8 @@ receive(struct mfs_master *m, size_t need, bool *more, struct error *err)
 	}
 	m->in.len += (size_t)n;
 	m->heard_at = mono_sec();
+	if (mfs_packet_is_data(m->in.data, m->in.len))
+		m->got_on_at = m->heard_at;
 	*more = (size_t)n == room;
 	return ERR_OK;
 }
@@ -386,6 +393,12 @@ take(struct mfs_master *m, bool *more, struct error *err)
 	return rc;
 }
 
+static double
+stall_sec(const struct mfs_master *m)
+{
+	return m->silence_sec * MFS_STALL_TIMES;
+}
+
 /* For how long nothing is due of us, nor of the master. */
 static int
 wait_for(const struct mfs_master *m, int wait_ms)
@@ -396,6 +409,8 @@ wait_for(const struct mfs_master *m, int wait_ms)
 		until = m->sent_at + m->nop_sec;
 	if (is_due(m) && m->heard_at + m->silence_sec < until)
 		until = m->heard_at + m->silence_sec;
+	if (mfs_is_fetching(m) && m->got_on_at + stall_sec(m) < until)
+		until = m->got_on_at + stall_sec(m);
 	ms = until > now ? (until - now) * 1000 : 0;
 	return wait_ms >= 0 && wait_ms < ms ? wait_ms : (int)ms + 1;
 }
@@ -415,6 +430,20 @@ has_news(const struct mfs_master *m)
 }
 
 static enum err
+check_stall(struct mfs_master *m, struct error *err)
+{
+	double sec = mono_sec() - m->got_on_at;
+
+	if (!mfs_is_fetching(m) || sec <= stall_sec(m))
+		return ERR_OK;
+	(void)err_set(err, ERR_AGAIN,
+		"master %s is there, but nothing of its file %d has come for "
+		"%.0f seconds",
+		m->name, m->download.file, sec);
+	return die(m, err);
+}
+
+static enum err
 check_silence(struct mfs_master *m, struct error *err)
 {
 	double sec = mono_sec() - m->heard_at;
@@ -422,7 +451,7 @@ check_silence(struct mfs_master *m, struct error *err)
 	if (m->send_errno != 0)
 		return broken(m, m->send_errno, err);
 	if (!is_due(m) || sec <= m->silence_sec)
-		return ERR_OK;
+		return check_stall(m, err);
 	(void)err_set(err, ERR_AGAIN,
 		"master %s has been silent for %.0f seconds", m->name, sec);
 	return die(m, err);
@@ -484,6 +513,7 @@ mfs_fetch_part(struct mfs_master *m, enum mfs_file file, uint64_t max,
 			"master %s: file %d is being fetched", m->name,
 			m->download.file);
 	due_from_now(m);
+	m->got_on_at = mono_sec();
 	mfs_download_start(&m->download, file, max);
 	return queue(m, ask, mfs_packet_start(ask, (uint8_t)file), err);
 }

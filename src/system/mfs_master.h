@@ -13,8 +13,9 @@
  *
  * Bytes from the master are hostile: packets of up to MFS_PACKET_MAX are taken,
  * unknown ones and those of a wrong size end the connection with ERR_CORRUPT.
- * Silence beyond the timeout is ERR_AGAIN, so are a refused or a broken
- * connection; a host name that does not exist is ERR_NOTFOUND.  After any of
+ * Silence beyond the timeout is ERR_AGAIN, so are a download that does not get
+ * on for MFS_STALL_TIMES timeouts, and a refused or a broken connection; a host
+ * name that does not exist is ERR_NOTFOUND.  After any of
  * these all calls fail likewise: close, and connect again.
  *
  * Source: the protocol as spoken by mfsmaster 2.0.91, 3.0.117 and 4.59.2; we
@@ -34,7 +35,8 @@ enum {
 	MFS_PORT = 9419,
 	MFS_PACKET_MAX = 1500000,
 	MFS_BLOCK_MAX = 1000000, /* of a download, at a time */
-	MFS_TIMEOUT_SEC = 10
+	MFS_TIMEOUT_SEC = 10,
+	MFS_STALL_TIMES = 3
 };
 
 enum mfs_file { /* their numbers on the wire */

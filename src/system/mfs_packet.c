@@ -80,6 +80,12 @@ mfs_packet_size(size_t *size, const uint8_t *data, size_t len,
 		(unsigned)type, (unsigned)body);
 }
 
+bool
+mfs_packet_is_data(const uint8_t *data, size_t len)
+{
+	return len >= MFS_PACKET_HEAD && get32(data) == DOWNLOAD_DATA;
+}
+
 static enum err
 parse_log(struct mfs_packet *out, const uint8_t *body, size_t len,
 	struct error *err)

@@ -73,6 +73,9 @@ enum err mfs_packet_size(size_t *size, const uint8_t *data, size_t len,
 enum err mfs_packet_parse(struct mfs_packet *out, const uint8_t *data,
 	size_t size, struct error *err) MUST_CHECK;
 
+/* Whether these bytes begin with a block of a download, or a part of one. */
+bool mfs_packet_is_data(const uint8_t *data, size_t len);
+
 /* What we say.  Each returns its length, at most MFS_PACKET_ASK_MAX. */
 size_t mfs_packet_nop(uint8_t *out);
 size_t mfs_packet_get_version(uint8_t *out);

@@ -27,6 +27,9 @@
 
 enum { CONNS = 4, IN_MAX = 4096, OUT_MAX = 1 << 28, NEW_ID = 0x6b013a55 };
 
+/* Between signs of life of one that stalls. */
+static const double NOP_SEC = 0.3;
+
 struct line {
 	uint64_t id;
 	char *text; /* with the id, as in a file */
@@ -183,6 +186,8 @@ on_start(struct fake_mfs *f, struct conn *c, const uint8_t *p, size_t len)
 	c->image = p[0] == 1;
 	c->blocks = 0;
 	buf_clear(&c->file);
+	if (f->faults.stall == 1)
+		return;
 	if (p[0] == 1 && f->faults.no_image) {
 		add_head(c, 61, 1);
 		add_int(&c->out, 0xff, 1);
@@ -234,6 +239,8 @@ on_request(struct fake_mfs *f, struct conn *c, const uint8_t *p, size_t len)
 			c->file.len);
 		return;
 	}
+	if (f->faults.stall > 0 && c->blocks + 2 >= f->faults.stall)
+		return;
 	if (c->image)
 		f->seen.image_bytes += n;
 	add_block(f, c, off, (size_t)n);
@@ -356,15 +363,16 @@ static void
 keep_alive(struct fake_mfs *f, struct conn *c)
 {
 	double now = mono_sec();
+	double nop_sec = f->faults.stall == 0 ? c->timeout_sec / 3.0 : NOP_SEC;
 
-	if (!c->registered)
+	if (!c->registered && f->faults.stall == 0)
 		return;
-	if (now - c->heard_at > c->timeout_sec) {
+	if (c->registered && now - c->heard_at > c->timeout_sec) {
 		trouble(f, c, "silence for %u seconds", c->timeout_sec);
 		return;
 	}
 	if (!f->faults.no_nops && c->out.len == 0 &&
-		now - c->sent_at >= c->timeout_sec / 3.0)
+		now - c->sent_at >= nop_sec)
 		add_head(c, 0, 0);
 }
 
@@ -456,30 +464,56 @@ forget(struct fake_mfs *f)
 	add(&f->image, "MFSM NEW", 8);
 }
 
-struct fake_mfs *
-fake_mfs_start(void)
+static struct fake_mfs *
+start_at(const struct sockaddr *at, socklen_t len)
 {
 	struct fake_mfs *f = calloc(1, sizeof(*f));
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t len = sizeof(a);
+	struct sockaddr_storage got;
+	const struct sockaddr_in *in4 = (const struct sockaddr_in *)&got;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&got;
+	socklen_t room = sizeof(got);
 
 	must(f != NULL);
+	f->listen_fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (f->listen_fd < 0 || bind(f->listen_fd, at, len) != 0) {
+		(void)close(f->listen_fd);
+		free(f);
+		return NULL;
+	}
 	(void)pthread_mutex_init(&f->lock, NULL);
 	f->image = BUF_INIT(OUT_MAX);
 	f->metaid = NEW_ID;
 	forget(f);
 	for (size_t i = 0; i < CONNS; i++)
 		f->conns[i].fd = -1;
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	f->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	f->wake_fd = eventfd(0, EFD_NONBLOCK);
-	must(f->listen_fd >= 0 && f->wake_fd >= 0);
-	must(bind(f->listen_fd, (struct sockaddr *)&a, sizeof(a)) == 0);
+	must(f->wake_fd >= 0);
 	must(listen(f->listen_fd, CONNS) == 0);
-	must(getsockname(f->listen_fd, (struct sockaddr *)&a, &len) == 0);
-	f->port = ntohs(a.sin_port);
+	must(getsockname(f->listen_fd, (struct sockaddr *)&got, &room) == 0);
+	f->port = ntohs(
+		at->sa_family == AF_INET ? in4->sin_port : in6->sin6_port);
 	must(pthread_create(&f->thread, NULL, serve, f) == 0);
 	return f;
+}
+
+struct fake_mfs *
+fake_mfs_start(void)
+{
+	const struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct fake_mfs *f = start_at((const struct sockaddr *)&a, sizeof(a));
+
+	must(f != NULL);
+	return f;
+}
+
+struct fake_mfs *
+fake_mfs_start6(void)
+{
+	const struct sockaddr_in6 a = { .sin6_family = AF_INET6,
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT };
+
+	return start_at((const struct sockaddr *)&a, sizeof(a));
 }
 
 static void

@@ -44,6 +44,9 @@ struct fake_mfs_faults {
 	enum fake_mfs_damage damage;
 	uint64_t remembers; /* no replay from an id below */
 	bool no_version; /* as one that does not know the question */
+	/* This answer of a download (1: its size, 2: the first block ...) and
+	 * those behind it do not come, only signs of life do. */
+	unsigned stall;
 };
 
 /* What clients did, since the start. */
@@ -57,6 +60,8 @@ struct fake_mfs_seen {
 };
 
 struct fake_mfs *fake_mfs_start(void);
+/* The same at ::1; NULL where this machine has none. */
+struct fake_mfs *fake_mfs_start6(void);
 void fake_mfs_stop(struct fake_mfs *f);
 uint16_t fake_mfs_port(const struct fake_mfs *f);
 void fake_mfs_fault(struct fake_mfs *f, const struct fake_mfs_faults *faults);

@@ -429,6 +429,53 @@ silence(void **state)
 	must_fail(fetch(w, MFS_IMAGE), ERR_AGAIN, &w->err, "silent for 1 s");
 }
 
+/* It is there, and does not go on with a download: neither is it waited for
+ * for ever, nor are the changes lost that came meanwhile. */
+static void
+stalls(void **state)
+{
+	struct world *w = *state;
+	struct fake_mfs_faults faults = { .stall = 1 };
+	double before;
+
+	fake_mfs_save(w->fake, 2500000);
+	fake_mfs_changes(w->fake, 7);
+	w->conf.timeout_sec = 1;
+	for (; faults.stall <= 3; faults.stall++) {
+		fake_mfs_fault(w->fake, &faults);
+		start(w);
+		if (faults.stall > 1) {
+			must(mfs_register(w->m, 1, &w->err), &w->err);
+			must(until_changes(w, 7), &w->err);
+		}
+		before = mono_sec();
+		must_fail(fetch(w, MFS_IMAGE), ERR_AGAIN, &w->err,
+			"nothing of its file 1 has come for");
+		assert_true(mono_sec() - before > MFS_STALL_TIMES * 0.9);
+		assert_true(mono_sec() - before < MFS_STALL_TIMES * 1.9);
+		assert_int_equal(w->files[0].len,
+			faults.stall < 3 ? 0 : 1000000);
+	}
+	no_trouble(w);
+}
+
+/* A download that takes longer than that, and gets on. */
+static void
+slow_is_no_stall(void **state)
+{
+	struct world *w = *state;
+	struct fake_mfs_faults faults = { .piece_max = 1, .piece_ms = 20 };
+	double before = mono_sec();
+
+	w->conf.timeout_sec = 1;
+	fake_mfs_save(w->fake, 200);
+	fake_mfs_fault(w->fake, &faults);
+	start(w);
+	must(fetch(w, MFS_IMAGE), &w->err);
+	assert_true(mono_sec() - before > MFS_STALL_TIMES);
+	no_trouble(w);
+}
+
 /* It was us who did not listen. */
 static void
 away_is_not_silence(void **state)
@@ -587,6 +634,8 @@ main(void)
 		test_of(damaged_blocks),
 		test_of(keeps_alive),
 		test_of(silence),
+		test_of(stalls),
+		test_of(slow_is_no_stall),
 		test_of(away_is_not_silence),
 		test_of(comes_and_goes),
 		test_of(versions),
