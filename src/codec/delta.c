@@ -12,14 +12,15 @@
  * after the smaller ones found nothing, so that it either leads further than
  * they could or ends in a leap; each anchor is leapt to twice at most; and
  * bytes that defeat the one or the other use up EFFORT, after which only the
- * smallest searches are made until the cursors have caught up.  Sampling again
- * needs the files' rest to be half of what it was.
+ * smallest searches are made until the cursors have caught up.  What is sampled
+ * for anchors has a limit of its own.
  */
 #include "codec/delta.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "codec/delta_ahead.h"
 #include "codec/delta_anchors.h"
 #include "codec/delta_gear.h"
 #include "codec/delta_near.h"
@@ -43,23 +44,14 @@ struct run {
 	uint64_t told; /* bytes of the new file that fn knows of */
 	struct delta_gear gear;
 	struct delta_near near;
-	struct delta_anchors anchors;
-	size_t next; /* anchor; the files' ends are the last one */
-	bool rewound; /* from that one */
-	unsigned samplings;
-	uint64_t sampled; /* bytes at the last time */
+	struct delta_ahead ahead;
+	struct delta_anchor rewound; /* the last anchor that was */
 };
 
 static uint64_t
 smaller(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
-}
-
-static uint64_t
-left_of(const struct run *r)
-{
-	return r->old.file->size - r->at.old + r->new.file->size - r->at.new;
 }
 
 static enum err
@@ -165,80 +157,51 @@ go_before(struct run *r, const struct delta_anchor *anchor, uint64_t back,
 	return go_near(r, &from, found, err);
 }
 
-static enum err
-find_anchors(struct run *r, struct error *err)
-{
-	uint64_t left = left_of(r);
-	bool finer = r->samplings < DELTA_SAMPLINGS && left <= r->sampled / 2 &&
-		     r->anchors.spacing > DELTA_ANCHORS_SPACING;
-
-	if (r->samplings > 0 && !finer)
-		return ERR_OK;
-	r->samplings++;
-	r->sampled = left;
-	r->next = 0;
-	r->rewound = false;
-	return delta_anchors_find(&r->anchors, &r->old, &r->new, &r->at, err);
-}
-
-static void
-pass_anchor(struct run *r)
-{
-	r->next++;
-	r->rewound = false;
-}
-
-/* The first that both cursors have before them. */
-static bool
-next_anchor(struct run *r, struct delta_anchor *out)
-{
-	struct delta_anchor a = { r->old.file->size, r->new.file->size };
-
-	for (; r->next <= r->anchors.n; pass_anchor(r)) {
-		if (r->next < r->anchors.n)
-			a = delta_anchors_at(&r->anchors, r->next);
-		if (a.old < r->at.old || a.new < r->at.new)
-			continue;
-		*out = a;
-		return true;
-	}
-	return false;
-}
-
 /* Pass the anchors that a search before this one has had in view. */
 static void
 pass_seen(struct run *r, const struct delta_anchor *seen)
 {
 	struct delta_anchor a;
 
-	do {
-		pass_anchor(r);
-		if (r->next >= r->anchors.n)
-			return;
-		a = delta_anchors_at(&r->anchors, r->next);
-	} while (a.old < seen->old + BEFORE_ANCHOR &&
-		 a.new < seen->new + BEFORE_ANCHOR);
+	do
+		delta_ahead_pass(&r->ahead);
+	while (delta_ahead_next(&r->ahead, seen, &a) &&
+		a.old < seen->old + BEFORE_ANCHOR &&
+		a.new < seen->new + BEFORE_ANCHOR);
+}
+
+static enum err
+go_to_anchor(struct run *r, const struct delta_anchor *a, bool *found,
+	struct error *err)
+{
+	uint64_t back = smaller(a->old - r->at.old, a->new - r->at.new);
+	enum err rc;
+
+	if (tired(r, a)) {
+		delta_ahead_pass(&r->ahead);
+		return ERR_OK;
+	}
+	if (r->rewound.old != a->old || r->rewound.new != a->new) {
+		r->rewound = *a;
+		return go_before(r, a, back + SLACK, found, err);
+	}
+	rc = go_before(r, a, BEFORE_ANCHOR, found, err);
+	pass_seen(r, a);
+	return rc;
 }
 
 static enum err
 leap(struct run *r, bool *found, struct error *err)
 {
 	struct delta_anchor a;
-	enum err rc;
+	bool more = true;
+	enum err rc = ERR_OK;
 
-	rc = find_anchors(r, err);
-	while (rc == ERR_OK && !*found && next_anchor(r, &a)) {
-		uint64_t back = smaller(a.old - r->at.old, a.new - r->at.new);
-
-		if (tired(r, &a)) {
-			pass_anchor(r);
-		} else if (!r->rewound) {
-			r->rewound = true;
-			rc = go_before(r, &a, back + SLACK, found, err);
-		} else {
-			rc = go_before(r, &a, BEFORE_ANCHOR, found, err);
-			pass_seen(r, &a);
-		}
+	while (rc == ERR_OK && !*found && more) {
+		if (delta_ahead_next(&r->ahead, &r->at, &a))
+			rc = go_to_anchor(r, &a, found, err);
+		else
+			rc = delta_ahead_sample(&r->ahead, &r->at, &more, err);
 	}
 	return rc;
 }
@@ -288,13 +251,13 @@ delta_run(const struct delta_file *old, const struct delta_file *new,
 	r->fn = fn;
 	delta_gear_init(&r->gear);
 	r->near.gear = &r->gear;
-	delta_anchors_init(&r->anchors, &r->gear);
+	delta_ahead_init(&r->ahead, &r->gear, &r->old, &r->new);
 	rc = delta_window_init(&r->old, old, err);
 	if (rc == ERR_OK)
 		rc = delta_window_init(&r->new, new, err);
 	if (rc == ERR_OK)
 		rc = go_through(r, err);
-	delta_anchors_fini(&r->anchors);
+	delta_ahead_fini(&r->ahead);
 	delta_window_fini(&r->old);
 	delta_window_fini(&r->new);
 	free(r);

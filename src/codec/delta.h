@@ -10,13 +10,14 @@
  *
  * Both files are read front to back, in windows.  Where they part, the nearest
  * place where they go on alike is looked for (at the same distance, then in
- * the next DELTA_NEAR bytes of both); where there is none, what is left of the
- * old file is sampled once and the new one is put until it meets a sample.
- * What was passed over in the old file does not come again, so records whose
- * order has changed altogether are put: the result is right, and large.
+ * the next DELTA_NEAR bytes of both); where there is none, what lies ahead in
+ * both is sampled, and what most of it has in common in the same order is gone
+ * for.  What was passed over in the old file does not come again, so records
+ * whose order has changed altogether are put: the result is right, and large.
  *
- * Memory: DELTA_MEMORY, whatever the files' size.  Time: a pass over each, and
- * at most DELTA_SAMPLINGS more over the old one.
+ * Memory: DELTA_MEMORY, whatever the files' size.  Time: a pass over each, a
+ * limited part of them once more to sample what lies ahead, and at most
+ * DELTA_SAMPLINGS times all that is left, which is half of it each time.
  */
 #ifndef CODEC_DELTA_H
 #define CODEC_DELTA_H

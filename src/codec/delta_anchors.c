@@ -118,16 +118,18 @@ sample_view(struct delta_anchors *a, const struct delta_view *view,
 
 static enum err
 sample(struct delta_anchors *a, struct delta_window *w, uint64_t from,
-	sample_fn *fn, struct error *err)
+	uint64_t to, sample_fn *fn, struct error *err)
 {
 	uint64_t h = 0, off = from;
 	struct delta_view view;
 	enum err rc;
 
-	while (off < w->file->size) {
+	while (off < to) {
 		rc = delta_window_at(w, off, 1, &view, err);
 		if (rc != ERR_OK)
 			return rc;
+		if (view.len > to - off)
+			view.len = (size_t)(to - off);
 		h = sample_view(a, &view, off, from + DELTA_GRAM - 1, h, fn);
 		off += view.len;
 	}
@@ -199,17 +201,17 @@ spacing_for(uint64_t len)
 enum err
 delta_anchors_find(struct delta_anchors *a, struct delta_window *old,
 	struct delta_window *new, const struct delta_anchor *from,
-	struct error *err)
+	const struct delta_anchor *to, struct error *err)
 {
 	enum err rc;
 
 	rc = allocate(a, err);
 	if (rc != ERR_OK)
 		return rc;
-	a->spacing = spacing_for(old->file->size - from->old);
-	rc = sample(a, old, from->old, add_old, err);
+	a->spacing = spacing_for(to->old - from->old);
+	rc = sample(a, old, from->old, to->old, add_old, err);
 	if (rc == ERR_OK)
-		rc = sample(a, new, from->new, meet_new, err);
+		rc = sample(a, new, from->new, to->new, meet_new, err);
 	if (rc != ERR_OK)
 		return rc;
 	keep_unique(a);

@@ -47,10 +47,10 @@ struct delta_anchors {
 void delta_anchors_init(struct delta_anchors *a, const struct delta_gear *gear);
 void delta_anchors_fini(struct delta_anchors *a);
 
-/* A pass over what is behind from in both. */
+/* Of what lies in [from, to) of both, in a pass over each. */
 enum err delta_anchors_find(struct delta_anchors *a, struct delta_window *old,
 	struct delta_window *new, const struct delta_anchor *from,
-	struct error *err) MUST_CHECK;
+	const struct delta_anchor *to, struct error *err) MUST_CHECK;
 
 /* i < n; they ascend in both files. */
 struct delta_anchor delta_anchors_at(const struct delta_anchors *a, size_t i);
