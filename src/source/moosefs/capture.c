@@ -35,28 +35,25 @@ capture_entry(struct entry *e, enum entry_type type,
 /* ---- contents ---- */
 
 enum err
-capture_pump(int fd, uint64_t off, uint64_t size, const char *what,
+capture_pump(const struct capture_file *f, uint64_t off, uint64_t size,
 	capture_piece_fn *fn, void *arg, struct error *err)
 {
-	uint8_t *piece = malloc(CAPTURE_PIECE);
 	uint64_t at = 0;
 	size_t want, got = 0;
 	enum err rc = ERR_OK;
 
-	if (piece == NULL)
-		return err_set(err, ERR_NOMEM, "no memory to read %s", what);
 	while (rc == ERR_OK && at < size) {
 		want = size - at < CAPTURE_PIECE ? (size_t)(size - at)
 						 : CAPTURE_PIECE;
-		rc = fsx_pread(fd, piece, want, off + at, &got, what, err);
+		rc = fsx_pread(f->fd, f->piece, want, off + at, &got, f->what,
+			err);
 		if (rc == ERR_OK && got < want)
 			rc = err_set(err, ERR_IO, "%s is shorter than it was",
-				what);
+				f->what);
 		if (rc == ERR_OK)
-			rc = fn(arg, piece, got, err);
+			rc = fn(arg, f->piece, got, err);
 		at += got;
 	}
-	free(piece);
 	return rc;
 }
 
@@ -76,65 +73,69 @@ stream_piece(void *arg, const void *data, size_t len, struct error *err)
 }
 
 static enum err
-put_small(struct sink *sink, struct bytes key, struct entry *e, int fd,
-	const char *what, struct hash_run *hash, struct error *err)
+small_piece(void *arg, const void *data, size_t len, struct error *err)
 {
-	uint8_t data[CAPTURE_SMALL];
-	size_t got = 0;
-	enum err rc = fsx_pread(fd, data, (size_t)e->size, 0, &got, what, err);
+	(void)err;
+	*(struct bytes *)arg = (struct bytes){ data, len };
+	return ERR_OK;
+}
 
-	if (rc == ERR_OK && got < e->size)
-		rc = err_set(err, ERR_IO, "%s is shorter than it was", what);
+static enum err
+put_small(struct sink *sink, struct bytes key, struct entry *e,
+	const struct capture_file *f, struct hash_run *hash, struct error *err)
+{
+	enum err rc;
+
+	e->content.kind = CONTENT_INLINE;
+	rc = capture_pump(f, 0, e->size, small_piece, &e->content.bytes, err);
 	if (rc != ERR_OK)
 		return rc;
 	if (hash != NULL)
-		hash_run_add(hash, data, got);
-	e->content.kind = CONTENT_INLINE;
-	e->content.bytes = (struct bytes){ data, got };
+		hash_run_add(hash, e->content.bytes.data, e->content.bytes.len);
 	return sink->ops->entry(sink, key, e, err);
 }
 
 enum err
-capture_content(struct sink *sink, struct bytes key, struct entry *e, int fd,
-	const char *path, struct hash_run *hash, struct error *err)
+capture_content(struct sink *sink, struct bytes key, struct entry *e,
+	const struct capture_file *f, struct hash_run *hash, struct error *err)
 {
 	struct streaming s = { sink, hash };
 	enum err rc;
 
 	if (e->size <= CAPTURE_SMALL)
-		return put_small(sink, key, e, fd, path, hash, err);
+		return put_small(sink, key, e, f, hash, err);
 	rc = sink->ops->stream_begin(sink, key, e, err);
 	if (rc == ERR_OK)
-		rc = capture_pump(fd, 0, e->size, path, stream_piece, &s, err);
+		rc = capture_pump(f, 0, e->size, stream_piece, &s, err);
 	return rc == ERR_OK ? sink->ops->stream_end(sink, err) : rc;
 }
 
 /* ---- segments ---- */
 
 static enum err
-put_segment(const struct capture_of *of, const struct journal_file *f,
-	struct sink *sink, struct error *err)
+put_segment(const struct capture_of *of, const struct journal_file *segment,
+	struct sink *sink, uint8_t *piece, struct error *err)
 {
 	struct buf kb = BUF_INIT(KEY_MAX);
 	char path[CAPTURE_PATH];
 	struct bytes key;
 	struct entry e;
+	struct capture_file f = { -1, path, piece };
 	bool done = false;
-	int fd = -1;
 	enum err rc;
 
 	(void)snprintf(path, sizeof(path), "/%s/changelog/%020" PRIu64,
-		of->generation, f->first);
-	capture_entry(&e, ENTRY_FILE, f);
+		of->generation, segment->first);
+	capture_entry(&e, ENTRY_FILE, segment);
 	rc = key_from_path(&kb, path, err);
 	key = (struct bytes){ kb.data, kb.len };
 	if (rc == ERR_OK)
 		rc = sink->ops->offer(sink, key, &e, &done, err);
 	if (rc == ERR_OK && !done)
-		rc = journal_open_segment(of->journal, f, &fd, err);
+		rc = journal_open_segment(of->journal, segment, &f.fd, err);
 	if (rc == ERR_OK && !done)
-		rc = capture_content(sink, key, &e, fd, path, NULL, err);
-	fsx_close(&fd);
+		rc = capture_content(sink, key, &e, &f, NULL, err);
+	fsx_close(&f.fd);
 	buf_fini(&kb);
 	return rc;
 }
@@ -211,13 +212,17 @@ capture_run(const struct capture_of *of, struct sink *sink, struct error *err)
 {
 	const struct journal_view *v = of->view;
 	struct mfs_record before, now = { .source = NULL };
+	uint8_t *piece = malloc(CAPTURE_PIECE);
 	enum err rc = ERR_OK;
 
+	if (piece == NULL)
+		return err_set(err, ERR_NOMEM, "no memory to read a journal");
 	read_before(of, sink, &before);
 	for (size_t i = 0; i < v->n && rc == ERR_OK; i++)
-		rc = put_segment(of, &v->v[i], sink, err);
+		rc = put_segment(of, &v->v[i], sink, piece, err);
 	if (rc == ERR_OK)
-		rc = capture_image_put(of, &before, sink, &now, err);
+		rc = capture_image_put(of, &before, sink, piece, &now, err);
+	free(piece);
 	if (rc != ERR_OK)
 		return rc;
 	fill_record(of, &now);

@@ -20,24 +20,30 @@ enum {
 void capture_entry(struct entry *e, enum entry_type type,
 	const struct journal_file *f);
 
-/* The content of e, size bytes of fd from its beginning, behind an offer that
- * was not done.  To hash, too, where that is not NULL. */
-enum err capture_content(struct sink *sink, struct bytes key, struct entry *e,
-	int fd, const char *path, struct hash_run *hash,
-	struct error *err) MUST_CHECK;
-
-/* Bytes of a file, for those who read it in order.  All of them, or ERR_IO. */
+/* A file that is read in order, in pieces. */
+struct capture_file {
+	int fd;
+	const char *what;
+	uint8_t *piece; /* room for CAPTURE_PIECE */
+};
 typedef enum err capture_piece_fn(void *arg, const void *data, size_t len,
 	struct error *err);
-enum err capture_pump(int fd, uint64_t off, uint64_t size, const char *what,
+/* All of [off, off + size), or ERR_IO. */
+enum err capture_pump(const struct capture_file *f, uint64_t off, uint64_t size,
 	capture_piece_fn *fn, void *arg, struct error *err) MUST_CHECK;
+
+/* The content of e, all of f, behind an offer that was not done.  To hash, too,
+ * where that is not NULL. */
+enum err capture_content(struct sink *sink, struct bytes key, struct entry *e,
+	const struct capture_file *f, struct hash_run *hash,
+	struct error *err) MUST_CHECK;
 
 /* ---- capture_image.c ---- */
 
 /* The image and what the record tells of it; before is the record of the
  * previous snapshot, of version 0 where there is none. */
 enum err capture_image_put(const struct capture_of *of,
-	const struct mfs_record *before, struct sink *sink,
+	const struct mfs_record *before, struct sink *sink, uint8_t *piece,
 	struct mfs_record *out, struct error *err) MUST_CHECK;
 
 #endif /* SOURCE_MOOSEFS_CAPTURE_INSIDE_H */
