@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -342,6 +343,402 @@ islands_cost_what_they_are(void **state)
 	}
 }
 
+/* Parts of whole kinds of files, with an island in one record of 100. */
+static size_t
+add_changed(struct bytes *new, const struct bytes *old, size_t off, size_t len,
+	struct prng *rng)
+{
+	struct bytes part = { old->data + off, len / RECORD * RECORD, 0 };
+	struct islands is = make_islands(new, &part, 100, 4 * DELTA_MIN, rng);
+
+	add_part(new, old, off + part.len, len - part.len);
+	return is.changed;
+}
+
+/*
+ * Megabytes are put in, left out, replaced and moved, with islands in what
+ * stays.  Between two such events lies a megabyte or more; where that begins,
+ * the way has to be found again.
+ */
+static void
+large_events_cost_what_they_are(void **state)
+{
+	enum { EVENTS = 6 };
+
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		struct bytes old = { 0 }, new = { 0 };
+		uint64_t may = 0, put;
+		struct prng rng;
+
+		prng_init(&rng, seed);
+		for (size_t i = 0; i < EVENTS; i++) {
+			size_t stays = MIB + prng_below(&rng, 2 * MIB);
+			size_t len = 10 * KIB + prng_below(&rng, 3 * MIB);
+			enum kind kind = seed % 2 == 0 ? RECORDS : RANDOM;
+			uint64_t what = prng_below(&rng, 3);
+
+			stays -= stays % RECORD;
+			add_kind(&old, &rng, kind, stays);
+			may += DELTA_MIN + add_changed(&new, &old,
+						   old.len - stays, stays,
+						   &rng);
+			if (what != 0)
+				add_kind(&old, &rng, kind, len);
+			if (what == 1)
+				continue;
+			add_kind(&new, &rng, kind, len);
+			may += len;
+		}
+		put = compare(&old, &new);
+		print_message("seed %" PRIu64 ": %" PRIu64 " of %zu put, may "
+			      "be %" PRIu64 "\n",
+			seed, put, new.len, may);
+		assert_true(put <= may);
+		drop(&old);
+		drop(&new);
+	}
+}
+
+/* What was moved is put; what lies between stays, whichever of the two it was
+ * moved to. */
+static void
+moves_cost_what_moved(void **state)
+{
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		struct bytes old = { 0 }, new = { 0 };
+		size_t len = (size_t)(20 * KIB) << seed % 7;
+		size_t from, to;
+		struct prng rng;
+
+		prng_init(&rng, seed);
+		add_kind(&old, &rng, RANDOM, 8 * MIB);
+		from = prng_below(&rng, 3 * MIB);
+		to = 5 * MIB + prng_below(&rng, 3 * MIB - len);
+		add_part(&new, &old, 0, from);
+		if (seed % 2 == 0) {
+			add_part(&new, &old, from + len, to - from);
+			add_part(&new, &old, from, len);
+			add_part(&new, &old, to + len, old.len - to - len);
+		} else {
+			add_part(&new, &old, to, len);
+			add_part(&new, &old, from, to - from);
+			add_part(&new, &old, to + len, old.len - to - len);
+		}
+		print_message("seed %" PRIu64 ": %zu moved\n", seed, len);
+		assert_true(compare(&old, &new) <= len + DELTA_MIN);
+		drop(&old);
+		drop(&new);
+	}
+}
+
+/* A byte changed, some put in, some left out, around where windows end. */
+static void
+windows_have_no_edges(void **state)
+{
+	static const size_t ends[] = { DELTA_NEAR, DELTA_WINDOW - DELTA_NEAR,
+		DELTA_WINDOW, 2 * DELTA_WINDOW };
+	struct bytes old = { 0 };
+	struct prng rng;
+
+	prng_init(&rng, 1);
+	add_kind(&old, &rng, RANDOM, 2 * DELTA_WINDOW + 4 * KIB);
+	for (size_t i = 0; i < 4 * 3 * 20; i++) {
+		size_t at = ends[i % 4] + i / 12 * 15 - 150, what = i / 4 % 3;
+		struct bytes new = { 0 };
+
+		add_part(&new, &old, 0, at);
+		if (what == 0)
+			add(&new, &(uint8_t){ (uint8_t)~old.data[at] }, 1);
+		else if (what == 1)
+			add_kind(&new, &rng, RANDOM, RECORD);
+		at += what == 0 ? 1 : what == 1 ? 0 : RECORD;
+		add_part(&new, &old, at, old.len - at);
+		assert_in_range(compare(&old, &new), what == 0,
+			what == 0   ? 1
+			: what == 1 ? RECORD
+				    : 0);
+		drop(&new);
+	}
+	drop(&old);
+}
+
+/* Whichever call fails: its error is the result, and it was the last one. */
+static void
+errors_end_it(void **state)
+{
+	struct bytes old = { 0 }, new = { 0 };
+	struct prng rng;
+	struct told t;
+	uint64_t calls;
+	struct error err = ERROR_INIT;
+
+	prng_init(&rng, 1);
+	add_kind(&old, &rng, RECORDS, 700 * KIB);
+	add_changed(&new, &old, 0, 200 * KIB, &rng);
+	add_kind(&new, &rng, RECORDS, 300 * KIB);
+	add_part(&new, &old, 300 * KIB, 50 * KIB);
+	add_part(&new, &old, 500 * KIB, 150 * KIB);
+	assert_int_equal(run(&t, &old, &new, 0, &err), ERR_OK);
+	calls = t.calls;
+	assert_in_range(calls, 50, 1000);
+	for (uint64_t i = 1; i <= calls; i++) {
+		char want[32];
+
+		snprintf(want, sizeof(want), "call %" PRIu64, i);
+		assert_int_equal(run(&t, &old, &new, i, &err), ERR_DENIED);
+		assert_string_equal(err.msg, want);
+		assert_int_equal(t.calls, i);
+	}
+	drop(&old);
+	drop(&new);
+}
+
+enum hostile {
+	ZEROES,
+	ZEROES_MARKED,
+	PERIOD_BROKEN,
+	UNRELATED,
+	BYTES_REVERSED,
+	RECORDS_REVERSED,
+	BLOCKS_REVERSED,
+	GRAMS_ALIKE,
+	SMALL_AND_FAR,
+	HALVES_SWAPPED_AGAIN,
+	SEARCHES_WORN_OUT,
+	HOSTILES
+};
+
+static void
+add_zeroes(struct bytes *b, size_t len, size_t each)
+{
+	uint8_t *data = calloc(len, 1);
+
+	assert_non_null(data);
+	for (size_t i = each; each > 0 && i < len; i += each)
+		data[i] = 1;
+	add(b, data, len);
+	free(data);
+}
+
+static void
+reverse(struct bytes *new, const struct bytes *old, size_t unit)
+{
+	for (size_t end = old->len / unit * unit; end > 0; end -= unit)
+		add_part(new, old, end - unit, unit);
+}
+
+/* As deep as it goes: the one half behind the other, in either of them, too. */
+static void
+swap_halves(struct bytes *new, const struct bytes *old)
+{
+	size_t n = 1;
+
+	while (old->len / n > 300)
+		n *= 2;
+	for (size_t i = 0; i < n; i++) {
+		size_t at = 0;
+
+		for (size_t bit = 1; bit < n; bit *= 2)
+			at = at * 2 + ((i & bit) != 0);
+		add_part(new, old, at * (old->len / n), old->len / n);
+	}
+}
+
+/* 64 bytes that are alike everywhere, and 40 to 60 that are not. */
+static void
+add_grams_alike(struct bytes *b, struct prng *rng, size_t len)
+{
+	uint8_t same[64];
+
+	memset(same, 7, sizeof(same));
+	for (size_t end = b->len + len; b->len < end;) {
+		add(b, same, sizeof(same));
+		add_kind(b, rng, RANDOM, 40 + prng_below(rng, 20));
+	}
+}
+
+/*
+ * Zeroes that are alike but for one byte too few each time, at so many places
+ * that the small searches give up, and what the large one finds is small.
+ */
+static void
+wear_out(struct bytes *old, struct bytes *new, struct prng *rng, size_t n)
+{
+	while (new->len < n) {
+		size_t at = old->len;
+
+		add_zeroes(old, 300, 0);
+		add_kind(old, rng, RANDOM, DELTA_MIN + 2);
+		for (size_t i = 0; i < 8; i++) {
+			add_zeroes(new, DELTA_MIN - 1, 0);
+			add(new, "m", 1);
+		}
+		add_part(new, old, at + 300, DELTA_MIN + 2);
+	}
+}
+
+static void
+make_hostile(struct bytes *old, struct bytes *new, enum hostile what, size_t n)
+{
+	struct prng rng;
+
+	prng_init(&rng, 1);
+	if (what == SEARCHES_WORN_OUT) {
+		wear_out(old, new, &rng, n);
+		return;
+	}
+	if (what == ZEROES || what == ZEROES_MARKED)
+		add_zeroes(old, n, 0);
+	else if (what == GRAMS_ALIKE)
+		add_grams_alike(old, &rng, n);
+	else if (what == RECORDS_REVERSED)
+		add_records(old, &rng, n / RECORD);
+	else
+		add_kind(old, &rng, RANDOM, n);
+	for (size_t i = 97; what == PERIOD_BROKEN && i < n; i++)
+		old->data[i] = old->data[i - 97];
+	switch (what) {
+	case ZEROES:
+		add_zeroes(new, n + n / 3, 0);
+		break;
+	case ZEROES_MARKED:
+		add_zeroes(new, n, 2 * DELTA_MIN - 130);
+		break;
+	case PERIOD_BROKEN:
+		for (size_t i = 0; i < n / 301; i++)
+			add_part(new, old, i * 301 % 97, 300);
+		break;
+	case GRAMS_ALIKE:
+		add_grams_alike(new, &rng, n);
+		break;
+	case SMALL_AND_FAR:
+		for (size_t at = 0; at + 20 * KIB < n; at += 20 * KIB) {
+			add_part(new, old, at, DELTA_MIN + 2);
+			add_kind(new, &rng, RANDOM, 3);
+		}
+		break;
+	case HALVES_SWAPPED_AGAIN:
+		swap_halves(new, old);
+		break;
+	case UNRELATED:
+		add_kind(new, &rng, RANDOM, n);
+		break;
+	default:
+		reverse(new, old,
+			what == BYTES_REVERSED     ? 1
+			: what == RECORDS_REVERSED ? RECORD
+						   : KIB);
+	}
+}
+
+static double
+seconds_of(enum hostile what, size_t n)
+{
+	struct bytes old = { 0 }, new = { 0 };
+	struct timespec from, to;
+
+	make_hostile(&old, &new, what, n);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	compare(&old, &new);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	drop(&old);
+	drop(&new);
+	return (double)(to.tv_sec - from.tv_sec) +
+	       (double)(to.tv_nsec - from.tv_nsec) * 1e-9;
+}
+
+/* Sixteen times the bytes, and not 256 times the time; nor much more of that
+ * than for files which are given up at once. */
+static void
+nothing_takes_long(void **state)
+{
+	double most = 12 * (seconds_of(UNRELATED, 16 * MIB) + 0.005);
+
+	for (enum hostile what = 0; what < HOSTILES; what++) {
+		double one = seconds_of(what, MIB);
+		double more = seconds_of(what, 16 * MIB);
+
+		print_message("kind %d: %.1f ms, %.1f ms\n", (int)what,
+			one * 1e3, more * 1e3);
+		assert_true(more < 64 * (one + 0.005));
+		assert_true(more < most);
+	}
+}
+
+/* Files that nobody has in memory: the byte at off is one of a hash of off, but
+ * that from at on others come first. */
+struct made_up {
+	uint64_t at, len;
+	size_t used; /* bytes allocated, at most */
+};
+
+static size_t
+bytes_used(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+static enum err
+make_up(void *arg, uint64_t off, void *data, size_t len, struct error *err)
+{
+	struct made_up *m = arg;
+	uint8_t *b = data;
+
+	for (size_t i = 0; i < len; i++) {
+		uint64_t from = off + i;
+
+		if (from >= m->at)
+			from += from - m->at < m->len ? UINT64_C(1) << 40
+						      : -m->len;
+		from = (from + 1) * UINT64_C(0x9e3779b97f4a7c15);
+		b[i] = (uint8_t)((from ^ from >> 29) *
+					 UINT64_C(0xbf58476d1ce4e5b9) >>
+				 56);
+	}
+	if (bytes_used() > m->used)
+		m->used = bytes_used();
+	return ERR_OK;
+}
+
+static enum err
+ignore_take(void *arg, uint64_t off, uint64_t old_off, uint64_t len,
+	struct error *err)
+{
+	return ERR_OK;
+}
+
+static enum err
+count_put(void *arg, uint64_t off, const void *data, size_t len,
+	struct error *err)
+{
+	*(uint64_t *)arg += len;
+	return ERR_OK;
+}
+
+/* Also where all of both had to be sampled.  (Of an allocator that is not
+ * glibc's nothing is known.) */
+static void
+memory_is_bounded(void **state)
+{
+	struct made_up a = { UINT64_MAX, 0, 0 };
+	struct made_up b = { 5 * MIB, 66 * MIB, 0 };
+	uint64_t put = 0, size = 80 * MIB;
+	struct delta_file old = { size, make_up, &a };
+	struct delta_file new = { size + b.len, make_up, &b };
+	struct delta_fn fn = { ignore_take, count_put, &put };
+	struct error err = ERROR_INIT;
+	size_t before = bytes_used();
+
+	assert_int_equal(delta_run(&old, &new, &fn, &err), ERR_OK);
+	assert_in_range(put, b.len, b.len + DELTA_MIN);
+	print_message("%zu bytes\n", b.used - before);
+	assert_in_range(a.used - before, 0, DELTA_MEMORY);
+	assert_in_range(b.used - before, 0, DELTA_MEMORY);
+	assert_int_equal(bytes_used(), before);
+}
+
 int
 main(void)
 {
@@ -349,6 +746,12 @@ main(void)
 		cmocka_unit_test(told_is_new),
 		cmocka_unit_test(ends_are_ends),
 		cmocka_unit_test(islands_cost_what_they_are),
+		cmocka_unit_test(large_events_cost_what_they_are),
+		cmocka_unit_test(moves_cost_what_moved),
+		cmocka_unit_test(windows_have_no_edges),
+		cmocka_unit_test(errors_end_it),
+		cmocka_unit_test(nothing_takes_long),
+		cmocka_unit_test(memory_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
