@@ -11,7 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "codec/hash.h"
 #include "engine/restore_moosefs.h"
+#include "model/mfs_record.h"
 #include "tests/engine/mfs_world.h"
 #include "tests/lib/must.h"
 #include "tests/lib/scale.h"
@@ -336,6 +338,104 @@ a_directory_that_was_there_stays_as_it_was(void **state)
 	rig_fini(&w);
 }
 
+/* A record beside the set that is in dir: with the hash of its image but for
+ * the bits of flip, or with any text instead. */
+static void
+write_record(const char *dir, const char *generation, uint8_t flip,
+	const char *text)
+{
+	struct mfs_record r = { .image_version = 5, .has_hash = true };
+	struct buf out = BUF_INIT(MFS_RECORD_MAX);
+	struct error err = ERROR_INIT;
+	char path[600], image[100];
+	size_t len;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%016" PRIx64 "/metadata.mfs",
+		dir, world.id);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	len = fread(image, 1, sizeof(image), f);
+	(void)fclose(f);
+	hash_plain(&r.image_hash, image, len);
+	r.image_hash.b[len % ID_LEN] ^= flip;
+	(void)snprintf(r.generation, sizeof(r.generation), "%s", generation);
+	must(mfs_record_encode(&r, &out, &err), &err);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, mfs_record_name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	if (text != NULL)
+		(void)fputs(text, f);
+	else
+		(void)fwrite(out.data, 1, out.len, f);
+	(void)fclose(f);
+	buf_fini(&out);
+}
+
+/* An image that is not what was read then is refused by the snapshot's name,
+ * and so it is where nothing is written. */
+static void
+an_image_is_what_its_record_says(void **state)
+{
+	const struct {
+		bool other; /* generation */
+		uint8_t flip;
+		const char *text, *want;
+	} rows[] = {
+		{ false, 0, NULL, NULL },
+		{ false, 1, NULL, "other snapshots may be whole" },
+		{ false, 0x80, NULL, "other snapshots may be whole" },
+		{ true, 1, NULL, NULL },
+		{ false, 0, "{", "moosefs.json" },
+	};
+	const struct mfs_moment until = { .kind = MFS_MOMENT_NONE };
+	struct mfs_world_layout l = { .version = 5, .first = 5 };
+	struct restore_moosefs_conf conf = { .dry_run = true };
+	struct restore_moosefs_result result;
+	struct snapshot snap;
+	char gen[17], uid[UID_HEX + 1];
+	struct rig w;
+
+	(void)state;
+	rig_init(&w);
+	mfs_world_make(&world, 11, LINES, false);
+	mfs_world_snapshot(&world, &w, rig_path(&w, "a"), &l, &snap);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct error err = ERROR_INIT;
+		char to[32];
+
+		(void)snprintf(gen, sizeof(gen), "%016" PRIx64,
+			world.id + rows[i].other);
+		(void)snprintf(to, sizeof(to), "to%zu", i);
+		write_record(rig_path(&w, "a"), gen, rows[i].flip,
+			rows[i].text);
+		snapshot_fini(&snap);
+		snapshot_init(&snap);
+		rig_backup(&w, rig_path(&w, "a"), &snap);
+		conf.dir = rig_path(&w, to);
+		if (rows[i].want == NULL) {
+			must(restore(&w, &snap, conf.dir, &until, &result,
+				     &err),
+				&err);
+			check_set(conf.dir, 5, LINES);
+			continue;
+		}
+		must_fail(restore(&w, &snap, conf.dir, &until, &result, &err),
+			ERR_CORRUPT, &err, rows[i].want);
+		must_fail(restore_moosefs_write(w.repo, &snap, &conf, &w.report,
+				  &result, &err),
+			ERR_CORRUPT, &err, rows[i].want);
+		assert_int_not_equal(access(conf.dir, F_OK), 0);
+		if (rows[i].flip == 0)
+			continue;
+		hex_encode(snap.uid.b, UID_LEN, uid);
+		uid[8] = '\0';
+		assert_non_null(strstr(err.msg, uid));
+	}
+	snapshot_fini(&snap);
+	rig_fini(&w);
+}
+
 int
 main(void)
 {
@@ -346,6 +446,7 @@ main(void)
 		cmocka_unit_test(
 			what_is_wrong_behind_the_moment_is_no_hindrance),
 		cmocka_unit_test(a_directory_that_was_there_stays_as_it_was),
+		cmocka_unit_test(an_image_is_what_its_record_says),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
