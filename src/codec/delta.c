@@ -217,6 +217,9 @@ go_on(struct run *r, bool *found, struct error *err)
 	rc = go_near(r, &r->at, found, err);
 	if (rc == ERR_OK && !*found)
 		rc = leap(r, found, err);
+	/* While the window still has it. */
+	if (rc == ERR_OK && *found)
+		rc = put_until(r, r->at.new, err);
 	return rc;
 }
 
