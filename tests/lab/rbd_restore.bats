@@ -76,6 +76,19 @@ scribble() {
 
 backup() { coffer backup -q -o "$C1" "rbd:$V"; }
 
+# within SECONDS COMMAND...: try it until it succeeds.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		if [ $SECONDS -ge $end ]; then
+			echo "in vain: $*"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
 # The member of the summary that --json prints.
 member() { jq -r "select(.type == \"summary\") | .$1" summary; }
 
@@ -231,7 +244,7 @@ bytes_used() { rbd_on "$1" du --format json "$2" | jq '.images[0].used_size'; }
 		time.sleep(60)
 	END
 	pid=$!
-	until [ -e ready ]; do sleep 0.1; done
+	within 30 [ -e ready ]
 	fails_with 1 "others have it open" restore latest --to rbd:backups/busy \
 		-o "$C1" --overwrite always
 	coffer restore latest --to rbd:backups/busy -o "$C1" --overwrite always -o force=yes -q
@@ -305,19 +318,21 @@ cluster_is_full() {
 	ceph_on c2 osd dump | grep -qE '^osd\.0 .*[, ]full'
 }
 
+cluster_is_not_full() { ! cluster_is_full; }
+
 @test "a full cluster ends it with a sentence" {
 	begin
 	new_image 64
 	backup
 	coffer restore latest --to rbd:volumes/there -o "$C2" -q
 	full_ratios 0.001 0.002 0.003
-	until cluster_is_full; do sleep 0.5; done
+	within 90 cluster_is_full
 	run timeout 120 "$COFFER" restore latest --to rbd:volumes/full -o "$C2" -o timeout=10
 	echo "$output"
 	[ "$status" -eq 1 ]
 	[[ $output == *"the cluster is full"* ]]
 	full_ratios 0.85 0.9 0.95
-	while cluster_is_full; do sleep 0.5; done
+	within 90 cluster_is_not_full
 	coffer restore latest --to rbd:volumes/full -o "$C2" -q --overwrite always
 	same_as_source c2 volumes/full
 }
@@ -329,7 +344,7 @@ cluster_is_full() {
 	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=5 -o depth=1 \
 		--mark-every 1M --workers 1 -q 2>said 3>&- &
 	pid=$!
-	until rbd_on c2 image-meta get volumes/dead coffer.restore.done 2>/dev/null; do :; done
+	within 30 rbd_on c2 image-meta get volumes/dead coffer.restore.done
 	kill -STOP "$(cat "$LAB/c2/run/osd.0.pid")"
 	begin=$(date +%s)
 	status=0
@@ -339,7 +354,7 @@ cluster_is_full() {
 	[ "$(wc -l <said)" -eq 1 ]
 	[ "$(($(date +%s) - begin))" -lt 60 ]
 	kill -CONT "$(cat "$LAB/c2/run/osd.0.pid")"
-	until coffer restore latest --to rbd:volumes/dead -o "$C2" -q; do sleep 1; done
+	within 60 coffer restore latest --to rbd:volumes/dead -o "$C2" -o timeout=10 -q
 	same_as_source c2 volumes/dead
 	ceph_cluster_stop c2
 	fails_with 1 "" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3
