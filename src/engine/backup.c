@@ -258,14 +258,15 @@ freeze(struct run *run, struct source *src, struct error *err)
 }
 
 /* After the commit, or instead of it.  That it fails changes nothing about the
- * backup. */
+ * backup; but something was left at the system that was read. */
 static void
 thaw(struct run *run, struct source *src, bool committed)
 {
+	const struct bytes whole = { NULL, 0 };
 	struct error why = ERROR_INIT;
 
 	if (run->frozen && src->ops->thaw(src, committed, &why) != ERR_OK)
-		note(run, why.msg);
+		run->report->problem(run->report->arg, whole, &why);
 }
 
 static enum err

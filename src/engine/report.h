@@ -15,8 +15,8 @@ enum change { CHANGE_NEW, CHANGE_MODIFIED, CHANGE_SAME, CHANGE_REMOVED };
 struct report {
 	void *arg;
 	struct progress *progress; /* never NULL */
-	/* key could not be read, or not be written as it should be; the run
-	 * goes on */
+	/* key could not be read, or not be written as it should be (NULL: it
+	 * is no entry); the run goes on */
 	void (*problem)(void *arg, struct bytes key, const struct error *why);
 	/* a sentence worth knowing, about the whole run */
 	void (*note)(void *arg, const char *sentence);

@@ -68,6 +68,30 @@ as_user() {
 	[ -z "$(ours volumes/a)" ]
 }
 
+@test "a snapshot of ours that cannot be removed is told, and goes later" {
+	begin
+	coffer backup -q -o conf="$CONF" rbd:volumes/a
+	local old status=0
+	old=$(ours volumes/a)
+	rbd_on c1 snap protect "volumes/a@$old"
+	fails_with 3 "volumes/a@$old: cannot remove the snapshot" \
+		backup -q -o conf="$CONF" rbd:volumes/a
+	coffer backup -q --json -o conf="$CONF" rbd:volumes/a >"$T/json" || status=$?
+	cat "$T/json"
+	[ "$status" -eq 3 ]
+	jq -es 'any(.[]; .type == "problem" and (.message | contains("in use")))' "$T/json"
+	# The backup itself lacks nothing.
+	jq -es 'all(.[]; .incomplete | not)' "$T/json"
+	[ "$(coffer snapshots --json | wc -l)" -eq 3 ]
+	# It does not keep the others.
+	[ "$(ours volumes/a | wc -l)" -eq 2 ]
+	rbd_on c1 snap unprotect "volumes/a@$old"
+	coffer backup -q -o conf="$CONF" rbd:volumes/a
+	[ "$(ours volumes/a | wc -l)" -eq 1 ]
+	[ "$(ours volumes/a)" != "$old" ]
+	rbd_on c1 snap purge --no-progress volumes/a
+}
+
 @test "an OSD that is killed and comes back in the middle of a backup" {
 	begin
 	coffer backup -q -o conf="$CONF" rbd:volumes/a

@@ -356,17 +356,32 @@ remove_one(struct ceph_image *img, const char *name, struct error *err)
 	return rc == ERR_NOTFOUND ? ERR_OK : rc;
 }
 
+/* One that cannot go does not keep the others; but a cluster that does not
+ * answer would be waited for each time. */
+static enum err
+remove_each(struct ceph_image *img, const struct old *old, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	enum err rc = ERR_OK, one = ERR_OK;
+
+	for (size_t i = 0; i < old->n && one != ERR_AGAIN; i++) {
+		one = remove_one(img, old->v[i], rc == ERR_OK ? err : &why);
+		if (rc == ERR_OK)
+			rc = one;
+	}
+	return rc;
+}
+
 static enum err
 remove_old(struct rbd *r, struct pick *p, struct error *err)
 {
 	struct old old = { .r = r, .before = p->snap_id };
 	enum err rc = ceph_each_snap(p->rw, on_old_snap, &old, err);
 
-	for (size_t i = 0; i < old.n; i++) {
-		if (rc == ERR_OK)
-			rc = remove_one(p->rw, old.v[i], err);
+	if (rc == ERR_OK)
+		rc = remove_each(p->rw, &old, err);
+	for (size_t i = 0; i < old.n; i++)
 		free(old.v[i]);
-	}
 	free(old.v);
 	return rc;
 }
