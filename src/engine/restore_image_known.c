@@ -43,7 +43,8 @@ look_between(struct imaging *g, const struct id *extents, uint64_t size,
 
 	g->look.gap = LOOK_GAP;
 	if (rc == ERR_OK)
-		rc = ranges_union(&g->look, &differ, changed, err);
+		rc = ranges_overlay(&g->look, &differ, changed, 0, UINT64_MAX,
+			err);
 	g->has_look = rc == ERR_OK;
 	ranges_fini(&differ);
 	return rc;

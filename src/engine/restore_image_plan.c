@@ -140,7 +140,7 @@ static uint64_t
 add_hole(struct stretch *s, uint64_t off, uint64_t len)
 {
 	struct imaging *g = s->run;
-	struct range there = { off, off + len };
+	struct range there = { .off = off, .end = off + len };
 	struct window *w;
 
 	if (g->pass == IMAGE_FILL)
@@ -165,7 +165,7 @@ add_hole(struct stretch *s, uint64_t off, uint64_t len)
 static bool
 next_range(const struct imaging *g, uint64_t off, struct range *out)
 {
-	struct range look = { off, g->size }, own = { off, g->size };
+	struct range look = { .off = off, .end = g->size }, own = look;
 
 	for (;;) {
 		if (g->has_look && !ranges_next(&g->look, off, &look))
@@ -178,7 +178,8 @@ next_range(const struct imaging *g, uint64_t off, struct range *out)
 		if (off >= g->size)
 			return false;
 	}
-	*out = (struct range){ off, look.end < own.end ? look.end : own.end };
+	*out = (struct range){ .off = off,
+		.end = look.end < own.end ? look.end : own.end };
 	if (out->end > g->size)
 		out->end = g->size;
 	return off < g->size;

@@ -23,8 +23,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/ranges.h"
 #include "engine/crew.h"
-#include "engine/ranges.h"
 #include "engine/restore_image.h"
 #include "model/entry.h"
 #include "tree/content.h"

@@ -45,7 +45,7 @@ rbd_record_fini(struct rbd_record *r)
 	parent_fini(&r->parent);
 	free(r->meta);
 	free(r->snaps);
-	free(r->older);
+	ranges_fini(&r->older);
 	free(r->fsid);
 	free(r->pool);
 	free(r->ns);
@@ -159,9 +159,11 @@ put_lists(struct json_writer *w, const struct rbd_record *r)
 	if (!r->older_known)
 		return;
 	json_open(w, "older", '[');
-	for (size_t i = 0; i < r->n_older; i++) {
-		json_put_uint(w, NULL, r->older[i].off);
-		json_put_uint(w, NULL, r->older[i].len);
+	for (size_t i = 0; i < r->older.n; i++) {
+		const struct range *one = &r->older.v[i];
+
+		json_put_uint(w, NULL, one->off);
+		json_put_uint(w, NULL, one->end - one->off);
 	}
 	json_close(w);
 }
@@ -391,7 +393,7 @@ static enum err
 get_older(struct rbd_record *r, const struct json *obj, struct error *err)
 {
 	const struct json *list;
-	uint64_t end = 0;
+	uint64_t off, len, end = 0;
 	enum err rc;
 	size_t n;
 
@@ -404,21 +406,18 @@ get_older(struct rbd_record *r, const struct json *obj, struct error *err)
 	if (n % 2 != 0 || n / 2 > RBD_OLDER_MAX)
 		return err_set(err, ERR_CORRUPT, "'older' has %zu numbers", n);
 	r->older_known = true;
-	r->older = calloc(n / 2 + 1, sizeof(*r->older));
-	if (r->older == NULL)
-		return no_memory(err);
-	for (; rc == ERR_OK && r->n_older < n / 2; r->n_older++) {
-		struct rbd_run *run = &r->older[r->n_older];
-
-		rc = json_at_uint(list, 2 * r->n_older, INT64_MAX, &run->off,
-			err);
+	for (size_t i = 0; rc == ERR_OK && i < n; i += 2) {
+		rc = json_at_uint(list, i, INT64_MAX, &off, err);
 		if (rc == ERR_OK)
-			rc = json_at_uint(list, 2 * r->n_older + 1,
-				INT64_MAX - run->off, &run->len, err);
-		if (rc == ERR_OK && (run->off < end || run->len == 0))
+			rc = json_at_uint(list, i + 1, INT64_MAX - off, &len,
+				err);
+		if (rc == ERR_OK && (off < end || len == 0))
 			rc = err_set(err, ERR_CORRUPT,
 				"'older' is out of order");
-		end = run->off + run->len;
+		if (rc == ERR_OK)
+			rc = ranges_add(&r->older, off, len, err);
+		if (rc == ERR_OK)
+			end = off + len;
 	}
 	return rc;
 }

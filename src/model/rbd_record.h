@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/ranges.h"
 #include "base/time.h"
 
 struct rbd_meta {
@@ -24,11 +25,6 @@ struct rbd_snap {
 	char *name;
 	uint64_t id, size;
 	bool is_protected;
-};
-
-/* Bytes [off, off + len). */
-struct rbd_run {
-	uint64_t off, len;
 };
 
 struct rbd_parent {
@@ -64,10 +60,9 @@ struct rbd_record {
 	/* What may differ between this snapshot and any older one that the
 	 * image then had: after a rollback to such a one, fast-diff of Ceph 16
 	 * takes that for unchanged, so the next difference looks closer there
-	 * (source/rbd/take.c).  Ascending, apart.  Not known: everywhere. */
+	 * (system/ceph_changes.h).  Not known: everywhere. */
 	bool older_known;
-	struct rbd_run *older;
-	size_t n_older;
+	struct ranges older;
 };
 
 /* Longer records are not believed. */

@@ -9,17 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ranges.h"
 #include "tree/image_diff.h"
 #include "view/image_view.h"
 
 enum {
 	QUEUE = 4096, /* ranges */
 	QUEUE_BYTES = EXPORT_AHEAD / 2 /* a range may hold half a chunk */
-};
-
-struct range {
-	uint64_t off, len;
-	bool hole;
 };
 
 struct export
@@ -46,7 +42,7 @@ check_stop(const struct export *x, struct error *err)
 static enum err
 tell_data(struct export *x, const struct range *r, struct error *err)
 {
-	uint64_t off = r->off, left = r->len;
+	uint64_t off = r->off, left = r->end - r->off;
 	enum err rc = x->sink->data(x->sink->arg, off, left, err);
 	size_t n;
 
@@ -73,12 +69,12 @@ tell_first(struct export *x, struct error *err)
 
 	x->first = (x->first + 1) % QUEUE;
 	x->n--;
-	if (!r.hole) {
-		x->bytes -= r.len;
+	if (!r.zero) {
+		x->bytes -= r.end - r.off;
 		return tell_data(x, &r, err);
 	}
 	return x->full ? ERR_OK
-		       : x->sink->zero(x->sink->arg, r.off, r.len, err);
+		       : x->sink->zero(x->sink->arg, r.off, r.end - r.off, err);
 }
 
 static enum err
@@ -105,7 +101,8 @@ queue_part(struct export *x, uint64_t off, uint64_t len, bool hole,
 		rc = image_view_ahead(x->view, off, len, err);
 	if (rc != ERR_OK)
 		return rc;
-	x->queue[(x->first + x->n) % QUEUE] = (struct range){ off, len, hole };
+	x->queue[(x->first + x->n) % QUEUE] =
+		(struct range){ off, off + len, hole };
 	x->n++;
 	x->bytes += hole ? 0 : len;
 	return ERR_OK;

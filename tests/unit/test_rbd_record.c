@@ -12,6 +12,7 @@
 
 #include "model/path.h"
 #include "model/rbd_record.h"
+#include "tests/lib/must.h"
 #include "tests/lib/prng.h"
 
 enum { SEEDS = 1500, LIST_MAX = 20, RECORD_MAX = 1 << 20 };
@@ -75,13 +76,11 @@ draw_lists(struct prng *p, struct rbd_record *r)
 		free(b);
 	}
 	r->older_known = prng_below(p, 2) == 0;
-	r->older = r->older_known ? calloc(LIST_MAX, sizeof(*r->older)) : NULL;
-	for (; r->older != NULL && r->n_older < n; r->n_older++) {
-		struct rbd_run *run = &r->older[r->n_older];
+	for (uint64_t i = 0; r->older_known && i < n; i++) {
+		uint64_t off = end + prng_below(p, 1 << 30);
 
-		run->off = end + prng_below(p, 1 << 30);
-		run->len = prng_below(p, 1 << 30) + 1;
-		end = run->off + run->len;
+		end = off + prng_below(p, 1 << 30) + 1;
+		must(ranges_add(&r->older, off, end - off, &err), &err);
 	}
 }
 
@@ -135,10 +134,11 @@ same_lists(const struct rbd_record *a, const struct rbd_record *b)
 			a->snaps[i].is_protected == b->snaps[i].is_protected);
 	}
 	assert_int_equal(a->older_known, b->older_known);
-	assert_int_equal(a->n_older, b->n_older);
-	if (a->n_older > 0)
-		assert_memory_equal(a->older, b->older,
-			a->n_older * sizeof(*a->older));
+	assert_int_equal(a->older.n, b->older.n);
+	for (size_t i = 0; i < a->older.n; i++) {
+		assert_int_equal(a->older.v[i].off, b->older.v[i].off);
+		assert_int_equal(a->older.v[i].end, b->older.v[i].end);
+	}
 }
 
 static void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of the rbd source needs no cluster: spans, hooks, names. */
+/* What of the rbd source needs no cluster: hooks, names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,126 +16,7 @@
 #include "base/time.h"
 #include "source/rbd/hook.h"
 #include "source/rbd/pick.h"
-#include "source/rbd/spans.h"
 #include "source/rbd/still.h"
-#include "tests/lib/prng.h"
-
-enum { SEEDS = 3000, ROOM = 4096, NOTHING = 0, HOLE = 1, DATA = 2 };
-
-/* ---- spans ---- */
-
-static void
-paint(uint8_t *at, const struct span *x)
-{
-	memset(at + x->off, x->exists ? DATA : HOLE, (size_t)x->len);
-}
-
-static void
-draw(const struct spans *s, uint8_t out[ROOM])
-{
-	uint64_t end = 0;
-
-	memset(out, NOTHING, ROOM);
-	for (size_t i = 0; i < s->n; i++) {
-		assert_true(s->v[i].len > 0 && s->v[i].off >= end);
-		end = s->v[i].off + s->v[i].len;
-		assert_true(end <= ROOM);
-		paint(out, &s->v[i]);
-	}
-}
-
-/* Random ascending spans, also drawn into want; some overlap. */
-static void
-make(struct prng *p, struct spans *s, uint8_t want[ROOM])
-{
-	struct error err = ERROR_INIT;
-	uint64_t off = 0, n = prng_below(p, 60);
-
-	memset(want, NOTHING, ROOM);
-	for (uint64_t i = 0; i < n; i++) {
-		struct span x = { off + prng_below(p, 60),
-			1 + prng_below(p, 40), prng_below(p, 2) };
-
-		if (x.off + x.len > ROOM)
-			break;
-		assert_int_equal(spans_add(s, x.off, x.len, x.exists, &err),
-			ERR_OK);
-		for (uint64_t k = x.off; k < x.off + x.len; k++)
-			if (want[k] != DATA)
-				want[k] = x.exists ? DATA : HOLE;
-		off = x.off + (prng_below(p, 4) == 0 ? 0 : x.len);
-	}
-}
-
-/* Nothing that was added is lost; what is more, or is data instead of a hole,
- * is so by an overlap or for want of room. */
-static void
-test_spans(void **state)
-{
-	for (uint64_t seed = 0; seed < SEEDS; seed++) {
-		uint8_t want[ROOM], have[ROOM];
-		struct error err = ERROR_INIT;
-		struct spans s;
-		struct prng p;
-		bool tight;
-
-		prng_init(&p, seed);
-		tight = prng_below(&p, 2) == 0;
-		spans_init(&s, tight ? 2 + prng_below(&p, 9) : 100);
-		make(&p, &s, want);
-		assert_true(s.n <= s.max);
-		draw(&s, have);
-		for (size_t i = 0; i < ROOM; i++) {
-			if (want[i] == DATA)
-				assert_int_equal(have[i], DATA);
-			else if (want[i] == HOLE)
-				assert_true(have[i] != NOTHING);
-			else if (!tight)
-				assert_int_equal(have[i], NOTHING);
-		}
-		if (s.n > 0 && s.v[s.n - 1].off > 0)
-			assert_int_equal(spans_add(&s, s.v[s.n - 1].off - 1, 1,
-						 true, &err),
-				ERR_IO);
-		spans_fini(&s);
-	}
-}
-
-static void
-test_spans_overlay(void **state)
-{
-	for (uint64_t seed = 0; seed < SEEDS; seed++) {
-		uint8_t lower[ROOM], upper[ROOM], have[ROOM];
-		struct spans a, b, out;
-		struct error err = ERROR_INIT;
-		struct prng p;
-		uint64_t off, end;
-
-		prng_init(&p, seed);
-		spans_init(&a, 100);
-		spans_init(&b, 100);
-		spans_init(&out, 400);
-		make(&p, &a, lower);
-		make(&p, &b, upper);
-		draw(&a, lower);
-		draw(&b, upper);
-		off = prng_below(&p, ROOM);
-		end = off + prng_below(&p, ROOM - off + 1);
-		assert_int_equal(spans_overlay(&out, &a, &b, off, end, &err),
-			ERR_OK);
-		draw(&out, have);
-		for (uint64_t i = 0; i < ROOM; i++) {
-			uint8_t want =
-				upper[i] != NOTHING ? upper[i] : lower[i];
-
-			assert_int_equal(have[i],
-				i >= off && i < end ? want : NOTHING);
-		}
-		spans_fini(&a);
-		spans_fini(&b);
-		spans_fini(&out);
-	}
-}
 
 /* ---- hooks ---- */
 
@@ -281,8 +162,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spans),
-		cmocka_unit_test(test_spans_overlay),
 		cmocka_unit_test(test_hook_arguments),
 		cmocka_unit_test(test_hook_ends),
 		cmocka_unit_test(test_operands),

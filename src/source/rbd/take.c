@@ -2,16 +2,10 @@
 /*
  * take: what changed of one image.
  *
- * Asking each object what changed costs a round trip, so with a valid object
- * map it is asked first which objects changed at all (fast-diff), and only
- * those are looked at closely.  Without one, all are.
- *
- * fast-diff of Ceph 16 is wrong after a rollback: the object map of the older
- * snapshot becomes that of the head, marks and all, and says of an object that
- * was changed between that snapshot and the base, and so was changed back, that
- * it is clean.  The close look is right.  So each record says what may differ
- * between its snapshot S and any older one that there is to roll back to, and
- * the next difference looks closely there, too.  Let B be the base of S:
+ * After a rollback the object maps of Ceph 16 hide what was rolled back
+ * (system/ceph_changes.h).  So each record says what may differ between its
+ * snapshot S and any older one that there is to roll back to, and the next
+ * difference looks closely there, too.  Let B be the base of S:
  *   - no snapshot is older than S: nothing;
  *   - S was read as a difference: what was found changed since B, and, if a
  *     snapshot older than B is there, what B's record says.  A snapshot between
@@ -27,7 +21,6 @@
  */
 #include "source/rbd/take.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,17 +30,10 @@
 #include "source/rbd/about.h"
 #include "source/rbd/reads.h"
 #include "source/rbd/since.h"
-#include "source/rbd/spans.h"
 #include "source/rbd/still.h"
+#include "system/ceph_changes.h"
 
-enum {
-	IMAGE_MODE = 0600,
-	/* Each 24 bytes. */
-	DIRTY_MAX = 1 << 18,
-	FINE_MAX = 1 << 18,
-	CLOSE_LOOK = 1 << 30, /* image bytes at a time */
-	OWN_MAX = 64 << 20
-};
+enum { IMAGE_MODE = 0600, OWN_MAX = 64 << 20 };
 
 struct take {
 	struct rbd *r;
@@ -58,10 +44,8 @@ struct take {
 	struct rbd_record now;
 	struct since since;
 	const char *from; /* the base's name; NULL: all is read */
-	struct spans dirty; /* what is looked at closely */
-	struct spans forced; /* what is known without that */
-	struct spans fine, parts; /* of one close look */
-	struct spans changed; /* whole objects */
+	struct ranges forced; /* what is known without asking */
+	struct ranges changed; /* whole objects */
 	struct reads reads;
 	struct origin origin;
 };
@@ -72,22 +56,15 @@ take_init(struct take *t, struct rbd *r, struct pick *p, struct sink *sink)
 	*t = (struct take){ .r = r, .p = p, .sink = sink };
 	rbd_record_init(&t->now);
 	since_init(&t->since);
-	spans_init(&t->dirty, DIRTY_MAX);
-	spans_init(&t->forced, DIRTY_MAX);
-	spans_init(&t->fine, FINE_MAX);
-	spans_init(&t->parts, (size_t)2 * (FINE_MAX + DIRTY_MAX));
-	spans_init(&t->changed, RBD_OLDER_MAX);
+	t->changed.max = RBD_OLDER_MAX;
 }
 
 static void
 take_fini(struct take *t)
 {
 	reads_fini(&t->reads);
-	spans_fini(&t->dirty);
-	spans_fini(&t->forced);
-	spans_fini(&t->fine);
-	spans_fini(&t->parts);
-	spans_fini(&t->changed);
+	ranges_fini(&t->forced);
+	ranges_fini(&t->changed);
 	since_fini(&t->since);
 	rbd_record_fini(&t->now);
 	ceph_image_close(t->img);
@@ -167,10 +144,11 @@ force_own(struct take *t, struct error *err)
 	for (uint64_t i = 0; rc == ERR_OK && i < n_objects(t); i++) {
 		bool own = bit(&t->p->own, i);
 		uint64_t off = i * each, left = t->info.size - off;
+		struct range one = { .off = off, .zero = !own };
 
+		one.end = off + (left < each ? left : each);
 		if (own != bit(&t->since.own, i))
-			rc = spans_add(&t->forced, off,
-				left < each ? left : each, own, err);
+			rc = ranges_put(&t->forced, one, err);
 	}
 	return rc;
 }
@@ -190,47 +168,13 @@ find_own(struct take *t, struct error *err)
 	return rc == ERR_OK && t->since.has_base ? force_own(t, err) : rc;
 }
 
-/* ---- what is looked at closely ---- */
+/* ---- reading ---- */
 
-static unsigned
+static bool
 with_parent(const struct take *t)
 {
-	return t->now.has_parent && t->now.parent_data ? CEPH_DIFF_PARENT : 0;
+	return t->now.has_parent && t->now.parent_data;
 }
-
-static enum err
-on_dirty(void *arg, uint64_t off, uint64_t len, bool exists, struct error *err)
-{
-	(void)exists;
-	return spans_add(arg, off, len, true, err);
-}
-
-/* To dirty: what fast-diff says, and what a rollback may hide from it. */
-static enum err
-find_dirty(struct take *t, struct error *err)
-{
-	struct spans fast, older;
-	const struct rbd_record *old = &t->since.old;
-	enum err rc;
-
-	if (!t->info.fast_diff || (t->from != NULL && !old->older_known))
-		return spans_add(&t->dirty, 0, t->info.size, true, err);
-	spans_init(&fast, DIRTY_MAX / 2);
-	spans_init(&older, RBD_OLDER_MAX);
-	rc = ceph_diff(t->img, t->from, 0, t->info.size,
-		CEPH_DIFF_WHOLE | with_parent(t), on_dirty, &fast, err);
-	for (size_t i = 0; rc == ERR_OK && i < old->n_older; i++)
-		rc = spans_add(&older, old->older[i].off, old->older[i].len,
-			true, err);
-	if (rc == ERR_OK)
-		rc = spans_overlay(&t->dirty, &fast, &older, 0, t->info.size,
-			err);
-	spans_fini(&fast);
-	spans_fini(&older);
-	return rc;
-}
-
-/* ---- reading ---- */
 
 /* For the next run: in whole objects, which is how it will be asked. */
 static enum err
@@ -238,74 +182,39 @@ remember(struct take *t, uint64_t off, uint64_t len, struct error *err)
 {
 	uint64_t mask = object_size(t) - 1, begin = off & ~mask;
 	uint64_t end = ((off + len - 1) | mask) + 1;
-	const struct spans *c = &t->changed;
 
-	if (c->n > 0 && begin < c->v[c->n - 1].off)
-		begin = c->v[c->n - 1].off;
-	return spans_add(&t->changed, begin, end - begin, true, err);
+	return ranges_add(&t->changed, begin, end - begin, err);
 }
 
 static enum err
-hand_over(struct take *t, const struct span *x, struct error *err)
+hand_over(void *arg, const struct range *x, struct error *err)
 {
+	struct take *t = arg;
 	/* Where an object is none, its parent shows. */
-	bool through = with_parent(t) != 0 && x->off < t->now.parent.overlap;
+	bool through = with_parent(t) && x->off < t->now.parent.overlap;
+	uint64_t len = x->end - x->off;
 	enum err rc = ERR_OK;
 
 	if (t->from != NULL)
-		rc = remember(t, x->off, x->len, err);
+		rc = remember(t, x->off, len, err);
 	if (rc != ERR_OK)
 		return rc;
-	if (x->exists || through)
-		return reads_data(&t->reads, x->off, x->len, err);
-	return t->from != NULL ? reads_zero(&t->reads, x->off, x->len, err)
+	if (!x->zero || through)
+		return reads_data(&t->reads, x->off, len, err);
+	return t->from != NULL ? reads_zero(&t->reads, x->off, len, err)
 			       : ERR_OK;
-}
-
-static enum err
-on_fine(void *arg, uint64_t off, uint64_t len, bool exists, struct error *err)
-{
-	return spans_add(arg, off, len, exists, err);
-}
-
-static enum err
-look_closely(struct take *t, uint64_t off, uint64_t end, struct error *err)
-{
-	enum err rc;
-
-	spans_clear(&t->fine);
-	spans_clear(&t->parts);
-	rc = ceph_diff(t->img, t->from, off, end - off, with_parent(t), on_fine,
-		&t->fine, err);
-	if (rc == ERR_OK)
-		rc = spans_overlay(&t->parts, &t->fine, &t->forced, off, end,
-			err);
-	for (size_t i = 0; rc == ERR_OK && i < t->parts.n; i++)
-		rc = hand_over(t, &t->parts.v[i], err);
-	return rc;
 }
 
 static enum err
 read_changes(struct take *t, struct error *err)
 {
-	struct spans all;
-	enum err rc;
+	const struct rbd_record *old = &t->since.old;
+	const struct ceph_since since = { .from = t->from,
+		.parent = with_parent(t),
+		.older = old->older_known ? &old->older : NULL,
+		.known = &t->forced };
+	enum err rc = ceph_changes(t->img, &t->info, &since, hand_over, t, err);
 
-	spans_init(&all, (size_t)2 * DIRTY_MAX);
-	rc = find_dirty(t, err);
-	if (rc == ERR_OK)
-		rc = spans_overlay(&all, &t->dirty, &t->forced, 0, t->info.size,
-			err);
-	for (size_t i = 0; rc == ERR_OK && i < all.n; i++) {
-		uint64_t off = all.v[i].off, stop = off + all.v[i].len, end;
-
-		for (; rc == ERR_OK && off < stop; off = end) {
-			end = off - off % CLOSE_LOOK + CLOSE_LOOK;
-			end = end < stop ? end : stop;
-			rc = look_closely(t, off, end, err);
-		}
-	}
-	spans_fini(&all);
 	return rc == ERR_OK ? reads_drain(&t->reads, err) : rc;
 }
 
@@ -352,63 +261,43 @@ on_older(void *arg, uint64_t off, uint64_t len, bool exists, struct error *err)
 	return remember(arg, off, len, err);
 }
 
-/* Add what B's record says to what has changed since. */
+/* With what B's record says. */
 static enum err
-add_older(struct take *t, struct spans *out, struct error *err)
+add_older(const struct take *t, struct ranges *out, struct error *err)
 {
 	const struct rbd_record *old = &t->since.old;
-	struct spans older;
-	enum err rc = ERR_OK;
 
-	spans_init(&older, RBD_OLDER_MAX);
 	if (!old->older_known)
-		rc = spans_add(&older, 0, t->info.size, true, err);
-	for (size_t i = 0; rc == ERR_OK && i < old->n_older; i++)
-		rc = spans_add(&older, old->older[i].off, old->older[i].len,
-			true, err);
-	if (rc == ERR_OK)
-		rc = spans_overlay(out, &older, &t->changed, 0, UINT64_MAX,
-			err);
-	spans_fini(&older);
-	return rc;
-}
-
-static enum err
-note_runs(struct rbd_record *r, const struct spans *s, struct error *err)
-{
-	r->older_known = true;
-	r->older = calloc(s->n + 1, sizeof(*r->older));
-	if (r->older == NULL)
-		return err_set(err, ERR_NOMEM, "no memory for a record");
-	for (; r->n_older < s->n; r->n_older++)
-		r->older[r->n_older] = (struct rbd_run){ s->v[r->n_older].off,
-			s->v[r->n_older].len };
-	return ERR_OK;
+		return ranges_add(out, 0, t->info.size, err);
+	return ranges_overlay(out, &old->older, &t->changed, 0, UINT64_MAX,
+		err);
 }
 
 static enum err
 find_older(struct take *t, struct error *err)
 {
 	struct oldest o = { .id = 0 };
-	struct spans all;
+	struct ranges *older = &t->now.older;
 	enum err rc = ceph_each_snap(t->img, on_snap, &o, err);
 	bool before_base = t->from != NULL && o.id < t->since.old.snap_id;
 
-	spans_init(&all, RBD_OLDER_MAX);
 	if (rc != ERR_OK || t->p->snap_id == 0)
 		return rc;
 	if (o.id == t->p->snap_id)
-		spans_clear(&t->changed);
+		ranges_fini(&t->changed);
 	else if (t->from == NULL && o.user)
 		rc = ceph_diff(t->img, o.name, 0, t->info.size, 0, on_older, t,
 			err);
 	else if (t->from == NULL)
-		rc = spans_add(&t->changed, 0, t->info.size, true, err);
-	if (rc == ERR_OK && before_base)
-		rc = add_older(t, &all, err);
-	if (rc == ERR_OK)
-		rc = note_runs(&t->now, before_base ? &all : &t->changed, err);
-	spans_fini(&all);
+		rc = ranges_add(&t->changed, 0, t->info.size, err);
+	older->max = RBD_OLDER_MAX;
+	if (rc == ERR_OK && before_base) {
+		rc = add_older(t, older, err);
+	} else if (rc == ERR_OK) {
+		*older = t->changed;
+		t->changed = (struct ranges){ 0 };
+	}
+	t->now.older_known = rc == ERR_OK;
 	return rc;
 }
 
