@@ -2,6 +2,7 @@
 /*
  * bench_image full DIR MIB
  * bench_image scatter DIR MIB WRITES INCREMENTS
+ * bench_image records DIR MIB CHANGED MOVED INCREMENTS
  *
  * full: backups of an image of so many MiB of random bytes, which are at hand,
  * into a repository below DIR, three times: processor seconds of everything
@@ -10,6 +11,10 @@
  * scatter: one full backup of such an image, then increments of so many
  * changed blocks of 4 KiB each, anywhere: what each adds to the repository, and
  * what reading the first and every tenth costs.  It holds the image in memory.
+ *
+ * records: the same for a file of records of 44 bytes as a MooseFS image has
+ * them, of which CHANGED of a million change in their place each time, and
+ * MOVED of a million go and come elsewhere.
  *
  * DIR must not exist.
  */
@@ -35,7 +40,9 @@ enum {
 	BLOCK = 4096,
 	POOL = 64 << 20, /* what full takes its bytes from */
 	STRETCH = 64 << 20, /* read at a time */
-	EVERY = 10
+	EVERY = 10,
+	RECORD = 44,
+	MILLION = 1000000
 };
 
 static const char pass[] = "bench";
@@ -46,6 +53,17 @@ struct bench;
 struct bench_origin {
 	struct origin base; /* comes first */
 	struct bench *bench;
+};
+
+/* A range of a file of records: taken from the one before, or new. */
+struct step {
+	uint64_t off, old_off, len;
+	bool is_new;
+};
+
+struct step_list {
+	struct step *v;
+	size_t n, cap;
 };
 
 struct bench {
@@ -63,6 +81,9 @@ struct bench {
 	bool whole; /* capture everything */
 	bool *hit; /* else these blocks */
 	uint64_t read_again; /* by the origin */
+	bool records;
+	struct step_list steps;
+	struct entry was; /* the image before */
 };
 
 static void
@@ -189,6 +210,44 @@ read_origin(const struct origin *o, uint64_t off, void *data, size_t len,
 }
 
 static enum err
+capture_records(struct bench *b, struct sink *sink, struct error *err)
+{
+	enum err rc = ERR_OK;
+
+	for (size_t i = 0; i < b->steps.n && rc == ERR_OK; i++) {
+		const struct step *s = &b->steps.v[i];
+
+		if (s->is_new)
+			rc = sink->ops->image_replace(sink, s->off,
+				b->bytes + s->off, s->len, err);
+		else
+			rc = sink->ops->image_take(sink, s->off, s->old_off,
+				s->len, err);
+	}
+	return rc;
+}
+
+static enum err
+begin_image(struct bench *b, struct sink *sink, struct bytes key,
+	const struct entry *e, struct error *err)
+{
+	bool begun = true;
+	enum err rc;
+
+	if (b->records && !b->whole)
+		rc = sink->ops->image_again(sink, key, e, &b->was,
+			&b->origin.base, &begun, err);
+	else
+		rc = sink->ops->image_begin(sink, key, e,
+			b->whole ? (struct bytes){ 0 } : key,
+			b->whole ? NULL : &b->origin.base, err);
+	if (rc == ERR_OK && !begun)
+		rc = err_set(err, ERR_USAGE, "the image before is another");
+	b->was = *e;
+	return rc;
+}
+
+static enum err
 capture(struct source *src, struct sink *sink, struct error *err)
 {
 	struct bench *b = to_bench(src);
@@ -202,10 +261,10 @@ capture(struct source *src, struct sink *sink, struct error *err)
 	e.mtime = when_now();
 	rc = sink->ops->offer(sink, key, &e, &done, err);
 	if (rc == ERR_OK)
-		rc = sink->ops->image_begin(sink, key, &e,
-			b->whole ? (struct bytes){ 0 } : key,
-			b->whole ? NULL : &b->origin.base, err);
-	if (rc == ERR_OK)
+		rc = begin_image(b, sink, key, &e, err);
+	if (rc == ERR_OK && b->records)
+		rc = capture_records(b, sink, err);
+	else if (rc == ERR_OK)
 		rc = b->hit == NULL ? capture_whole(b, sink, err)
 				    : capture_image(b, sink, err);
 	return rc == ERR_OK ? sink->ops->image_end(sink, err) : rc;
@@ -509,6 +568,122 @@ scatter(struct bench *b, uint64_t writes, uint64_t increments)
 	}
 }
 
+/* ---- records ---- */
+
+/* As compressible as those of nodes: small numbers, times of a year. */
+static void
+fill_record(struct prng *p, uint64_t number, uint8_t *out)
+{
+	static const uint64_t bits[] = { 24, 24, 24, 26, 6 };
+
+	memset(out, 0, RECORD);
+	memcpy(out, &number, sizeof(number));
+	for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+		uint64_t v = prng_next(p) >> (64 - bits[i]);
+
+		memcpy(out + 12 + 6 * i, &v, 4);
+	}
+}
+
+static void
+add_step(struct bench *b, uint64_t off, uint64_t old_off, bool is_new)
+{
+	struct step_list *l = &b->steps;
+	struct step *last = l->n > 0 ? &l->v[l->n - 1] : NULL;
+
+	if (last != NULL && last->is_new == is_new &&
+		(is_new || last->old_off + last->len == old_off)) {
+		last->len += RECORD;
+		return;
+	}
+	if (l->n == l->cap) {
+		l->cap = 2 * l->cap + 1024;
+		l->v = realloc(l->v, l->cap * sizeof(*l->v));
+		if (l->v == NULL)
+			check(b, err_set(&b->err, ERR_NOMEM, "no memory"));
+	}
+	l->v[l->n++] = (struct step){ off, old_off, RECORD, is_new };
+}
+
+/* The next image in fresh, and how it comes of the one before. */
+static void
+edit_records(struct bench *b, struct prng *p, uint64_t changed, uint64_t moved,
+	uint8_t *fresh)
+{
+	const uint64_t most = b->size + b->size / 8;
+	uint64_t at = 0;
+
+	b->steps.n = 0;
+	for (uint64_t old = 0; old < b->size && at + 2 * RECORD <= most;
+		old += RECORD) {
+		uint64_t dice = prng_below(p, MILLION);
+		bool stays = dice < 2 * moved || dice >= 2 * moved + changed;
+
+		if (dice < moved)
+			continue;
+		add_step(b, at, old, !stays);
+		memcpy(fresh + at, b->bytes + old, RECORD);
+		if (!stays)
+			fill_record(p, old, fresh + at);
+		at += RECORD;
+		if (dice >= 2 * moved)
+			continue;
+		add_step(b, at, 0, true);
+		fill_record(p, old, fresh + at);
+		at += RECORD;
+	}
+	b->size = at;
+}
+
+static void
+records(struct bench *b, uint64_t changed, uint64_t moved, uint64_t increments)
+{
+	uint64_t room_for = b->size * 2;
+	uint8_t *fresh = room(room_for), *before;
+	double all = 0;
+	struct snapshot snap;
+	struct prng p;
+
+	prng_init(&p, 1);
+	b->records = true;
+	b->size -= b->size % RECORD;
+	b->bytes = room(room_for);
+	for (uint64_t off = 0; off < b->size; off += RECORD) {
+		fill_record(&p, off, b->bytes + off);
+		add_step(b, off, 0, true);
+	}
+	for (uint64_t i = 0; i <= increments; i++) {
+		uint64_t put = b->store->bytes_put;
+		double sec, used;
+
+		b->whole = i == 0;
+		b->read_again = 0;
+		if (i > 0) {
+			edit_records(b, &p, changed, moved, fresh);
+			before = b->bytes;
+			b->bytes = fresh;
+			fresh = before;
+		}
+		sec = mono_sec();
+		used = cpu();
+		run_backup(b, &snap);
+		put = b->store->bytes_put - put;
+		all += i > 0 ? (double)put : 0;
+		(void)printf("%3" PRIu64 ": %8.2f MB added, %8.1f MB read "
+			     "again, %6.2f s %6.2f CPU s  peak %.0f MB\n",
+			i, (double)put / 1e6, (double)b->read_again / 1e6,
+			mono_sec() - sec, cpu() - used, peak());
+		if (i % EVERY == 0)
+			read_image(b, &snap);
+		(void)fflush(stdout);
+		snapshot_fini(&snap);
+	}
+	if (increments > 0)
+		(void)printf("mean: %.2f MB added\n",
+			all / (double)increments / 1e6);
+	free(b->steps.v);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -523,10 +698,17 @@ main(int argc, char **argv)
 		open_bench(b, argv[2], argv[3]);
 		scatter(b, strtoull(argv[4], NULL, 10),
 			strtoull(argv[5], NULL, 10));
+	} else if (argc == 7 && strcmp(argv[1], "records") == 0) {
+		open_bench(b, argv[2], argv[3]);
+		records(b, strtoull(argv[4], NULL, 10),
+			strtoull(argv[5], NULL, 10),
+			strtoull(argv[6], NULL, 10));
 	} else {
 		(void)fprintf(stderr,
 			"usage: bench_image full DIR MIB\n"
 			"       bench_image scatter DIR MIB WRITES "
+			"INCREMENTS\n"
+			"       bench_image records DIR MIB CHANGED MOVED "
 			"INCREMENTS\n");
 		return 2;
 	}

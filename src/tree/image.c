@@ -64,7 +64,7 @@ struct image {
 	struct image_figures figures;
 	bool denied; /* the old chunks cannot be read */
 	struct image_plan plan;
-	struct run runs[IMAGE_FRAGMENTS];
+	struct run runs[IMAGE_FRAGMENTS_MAX];
 	/* The window that is being changed. */
 	uint64_t window;
 	size_t window_len;
@@ -338,8 +338,10 @@ wants_rewrite(const struct image *img)
 {
 	const struct image_plan *plan = &img->plan;
 	uint64_t limit = own_limit(img, IMAGE_EXCESS_MIN, IMAGE_EXCESS_MAX);
+	uint64_t pieces =
+		own_limit(img, IMAGE_FRAGMENTS_MIN, IMAGE_FRAGMENTS_MAX);
 
-	return plan->n > IMAGE_FRAGMENTS ||
+	return plan->n > pieces ||
 	       plan->spans_len - plan->len > plan->len * limit / 100;
 }
 
@@ -463,7 +465,7 @@ give_planned(struct image *img, const uint8_t *bytes, struct error *err)
 {
 	const struct image_plan *plan = &img->plan;
 
-	if (plan->n > IMAGE_FRAGMENTS) {
+	if (plan->n > IMAGE_FRAGMENTS_MAX) {
 		assert(bytes == img->bytes);
 		go_back(img);
 		return each_part(img, bytes, give_part, err);

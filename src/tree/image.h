@@ -3,7 +3,8 @@
  * image: a large sparse content edited into a new one.
  *
  *   image_open (on an old extent tree, or on nothing)
- *     -> image_replace, image_punch, image_take, in ascending order of offsets
+ *     -> image_replace, image_punch, image_take, in ascending order of offsets;
+ *        what none of them names stays as it was
  *     -> image_finish -> image_free
  *
  * Changed bytes are stored as they come: whole windows (IMAGE_WINDOW, aligned)
@@ -12,30 +13,38 @@
  * its own bytes and not the windows around it.  Runs of zeroes of a whole
  * 4 KiB block become holes.
  *
+ * What is taken from another place of the old image (image_take) is referred to
+ * where it lies; what is taken from its own place costs nothing.
+ *
  * A window that was changed again and again consists of many pieces, and what
  * they replaced lies dead in chunks that a restore has to fetch.  It is read
  * and stored anew as one chunk when it would end up in more than
- * IMAGE_FRAGMENTS pieces, or when what has to be fetched for it is
- * IMAGE_EXCESS_MIN to IMAGE_EXCESS_MAX percent more than what it holds.  Who
- * reads on has the chunks of a window at hand for the next ones, so these must
- * not be too many: when they are more than IMAGE_CHUNKS_MIN to
+ * IMAGE_FRAGMENTS_MIN to IMAGE_FRAGMENTS_MAX pieces, or when what has to be
+ * fetched for it is IMAGE_EXCESS_MIN to IMAGE_EXCESS_MAX percent more than what
+ * it holds.  Who reads on has the chunks of a window at hand for the next ones,
+ * so these must not be too many: when they are more than IMAGE_CHUNKS_MIN to
  * IMAGE_CHUNKS_MAX, the pieces in all but one of them are gathered into one
  * new chunk.  Each stretch of the image has its own limits in between, so that
  * changes which are spread evenly do not make all of it due at once.
  *
- * Measured (bench/bench_image) where 2 % of an image change each time, block by
- * block: the first thirty increments add what changed and 7 %; in the long run
- * 2.3 times what changed is stored, and a restore fetches 1.9 times the image.
+ * Measured (bench/bench_image scatter) where 2 % of an image change each time,
+ * block by block: the first thirty increments add what changed and 7 %; in the
+ * long run 2.3 times what changed is stored, and a restore fetches 1.9 times
+ * the image.  There a window has no more pieces than blocks.  Where records of
+ * 44 bytes change all over and some come and go (bench_image records), each
+ * extent takes some nine bytes of stored nodes every time: of 1 % changed
+ * records an increment adds 13 % of what the whole image takes, and with a
+ * limit of 512 pieces it added 65 %; of 0.3 % changed ones, 6 %.
  *
  * What did not change of such a window is read from the origin, all of the
  * window at once; without an origin from the old chunks.  Where those cannot
  * be read (ERR_DENIED: a key of role writer) the window stays in as many pieces
  * as there are.
  *
- * Memory: IMAGE_TICKETS chunks in flight at most, two windows, a plan of
- * IMAGE_FRAGMENTS pieces, and where windows are stored anew from old chunks,
- * 40 MiB of those.  Nothing of the old tree is read beyond the leaves that
- * change.
+ * Memory: IMAGE_TICKETS chunks in flight at most, two windows, 3 MiB to plan
+ * one, and where windows are stored anew from old chunks, 40 MiB of those.
+ * Nothing of the old tree is read beyond the leaves that change, or that
+ * something is taken from.
  */
 #ifndef TREE_IMAGE_H
 #define TREE_IMAGE_H
@@ -52,7 +61,8 @@
 
 enum {
 	IMAGE_WINDOW = 1 << 20,
-	IMAGE_FRAGMENTS = 512,
+	IMAGE_FRAGMENTS_MIN = 3072,
+	IMAGE_FRAGMENTS_MAX = 8192,
 	IMAGE_CHUNKS_MIN = 32,
 	IMAGE_CHUNKS_MAX = 56,
 	IMAGE_EXCESS_MIN = 60,

@@ -199,6 +199,13 @@ make_room(struct image_out *out, size_t n_ops, struct error *err)
 	return ERR_OK;
 }
 
+static bool
+is_wide(const struct image_out *out, size_t n_ops)
+{
+	return out->n + n_ops > IMAGE_OUT_MANY &&
+	       out->shared_len >= IMAGE_OUT_ENOUGH;
+}
+
 enum err
 image_out_reserve(struct image_out *out, size_t len, size_t n_ops,
 	struct error *err)
@@ -206,7 +213,7 @@ image_out_reserve(struct image_out *out, size_t len, size_t n_ops,
 	enum err rc = ERR_OK;
 
 	assert(len <= IMAGE_WINDOW && n_ops <= IMAGE_OUT_QUEUE);
-	if (len > IMAGE_WINDOW - out->shared_len)
+	if (len > IMAGE_WINDOW - out->shared_len || is_wide(out, n_ops))
 		rc = send_shared(out, err);
 	return rc == ERR_OK ? make_room(out, n_ops, err) : rc;
 }

@@ -8,6 +8,11 @@
  * they wait in a queue, and go on from its head as far as their chunks have
  * names.  Two that continue each other become one on the way.
  *
+ * A shared chunk whose extents lie far apart ends before it is full: once
+ * IMAGE_OUT_MANY operations wait and it has IMAGE_OUT_ENOUGH bytes.  What is
+ * stored is the same, and who reads a stretch of the image fetches less that
+ * belongs to others (measured: an eighth less with bench_image scatter).
+ *
  * Memory: the shared chunk being filled, and IMAGE_OUT_QUEUE operations.
  */
 #ifndef TREE_IMAGE_OUT_H
@@ -25,7 +30,11 @@
 #include "tree/io.h"
 #include "tree/runs.h"
 
-enum { IMAGE_OUT_QUEUE = 4096 };
+enum {
+	IMAGE_OUT_QUEUE = IMAGE_FRAGMENTS_MAX,
+	IMAGE_OUT_MANY = 4096,
+	IMAGE_OUT_ENOUGH = 64 << 10
+};
 
 struct image_op;
 

@@ -54,14 +54,14 @@ image_plan_add(struct image_plan *plan, const struct image_part *part)
 
 	if (part->is_old) {
 		plan->n_old++;
-		if (plan->n < IMAGE_FRAGMENTS)
+		if (plan->n < IMAGE_FRAGMENTS_MAX)
 			add_span(plan, &part->old);
 	} else {
 		plan->new_len += len;
 		plan->spans_len += len;
 	}
 	plan->len += len;
-	if (plan->n < IMAGE_FRAGMENTS)
+	if (plan->n < IMAGE_FRAGMENTS_MAX)
 		plan->v[plan->n] = *part;
 	plan->n++;
 }

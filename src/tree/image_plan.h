@@ -20,7 +20,7 @@
 #include "tree/image.h"
 #include "tree/runs.h"
 
-enum { PLAN_SPANS = 2 * IMAGE_FRAGMENTS /* a power of two */ };
+enum { PLAN_SPANS = 2 * IMAGE_FRAGMENTS_MAX /* a power of two */ };
 
 struct image_part {
 	struct run run; /* where in the window it lies */
@@ -44,7 +44,7 @@ struct image_plan {
 	uint64_t len; /* of all parts */
 	uint64_t spans_len; /* new_len and the sum of the spans */
 	size_t n_chunks; /* old ones */
-	struct image_part v[IMAGE_FRAGMENTS];
+	struct image_part v[IMAGE_FRAGMENTS_MAX];
 	struct image_span spans[PLAN_SPANS]; /* by their chunks' names */
 };
 

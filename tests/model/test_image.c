@@ -219,6 +219,11 @@ edit_some(struct world *w, struct image *img)
 	uint64_t put = (uint64_t)1 << prng_below(&w->p, 9);
 	uint64_t left = prng_below(&w->p, 4000), off = 0, old = 0, len;
 
+	/* More pieces than a window may have. */
+	if (prng_below(&w->p, 4) == 0) {
+		most = put = 1 + prng_below(&w->p, 64);
+		left = 4 * IMAGE_FRAGMENTS_MAX;
+	}
 	if (prng_below(&w->p, 3) == 0)
 		off = prng_below(&w->p, w->size + 1);
 	for (; left > 0 && off < w->size; left--, off += len) {
@@ -355,9 +360,9 @@ fragments_are_bounded(struct world *w, const struct extent *v, size_t n)
 			id_eq(&v[k - 1].chunk, &v[k].chunk));
 	}
 	for (size_t j = 0; j < WINDOWS; j++) {
-		w->in_pieces += in_window[j] > IMAGE_FRAGMENTS;
+		w->in_pieces += in_window[j] > IMAGE_FRAGMENTS_MAX;
 		if (w->touched[j] && w->rest != FROM_NOWHERE)
-			assert_in_range(in_window[j], 0, IMAGE_FRAGMENTS);
+			assert_in_range(in_window[j], 0, IMAGE_FRAGMENTS_MAX);
 	}
 }
 
@@ -530,6 +535,8 @@ against_bytes(void **state)
 		random_generations(seed);
 	if (test_scale(GENERATIONS) < GENERATIONS)
 		return;
+	print_message("rewrites %u, shared %u, in pieces %u, refusals %u\n",
+		met.rewrites, met.shared, met.in_pieces, met.refusals);
 	assert_true(met.rewrites > 10 && met.shared > 100);
 	assert_true(met.in_pieces > 5 && met.refusals > 10);
 }
@@ -875,7 +882,7 @@ edit_once(struct world *w, uint64_t fail_at)
 	w->spy.n_fetched = 0;
 	rc = image_open(&img, &w->spy.io, &conf, &err);
 	/* More pieces than a window may have. */
-	for (uint64_t off = 0; off < IMAGE_WINDOW && rc == ERR_OK; off += 1024)
+	for (uint64_t off = 0; off < IMAGE_WINDOW && rc == ERR_OK; off += 64)
 		rc = image_replace(img, off, w->data + off, 2, &err);
 	for (uint64_t off = IMAGE_WINDOW;
 		off + 200000 < conf.size && rc == ERR_OK; off += 300000)
