@@ -3,10 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fsx.h"
 #include "base/units.h"
 #include "cli/access.h"
 #include "cli/chosen.h"
@@ -32,10 +35,50 @@ struct following {
 	bool any; /* a state was told */
 	enum follow_health health;
 	char name[256];
+	bool torn; /* the last line on standard output */
 };
 
-static void
-print_state(const struct follow_status *s, const char *type)
+/* Whether a line can be written now.  Where nobody reads, nothing waits for
+ * him: what is protected matters more than what is told of it. */
+static bool
+takes(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0;
+}
+
+/* Past stdio, which would keep for later what cannot be written. */
+static bool
+write_line(struct following *f, const char *line, size_t len)
+{
+	struct error why = ERROR_INIT;
+
+	if (!takes(STDOUT_FILENO))
+		return false;
+	if (f->torn && fsx_write(STDOUT_FILENO, "\n", 1, "", &why) != ERR_OK)
+		return false;
+	f->torn = fsx_write(STDOUT_FILENO, line, len, "", &why) != ERR_OK;
+	return !f->torn;
+}
+
+/* Frees j. */
+static bool
+emit(struct following *f, struct jsonl *j)
+{
+	char *line = NULL;
+	size_t len = 0;
+	FILE *m = open_memstream(&line, &len);
+	bool done;
+
+	jsonl_print(j, m != NULL ? m : stdout);
+	done = m != NULL && fclose(m) == 0 && write_line(f, line, len);
+	free(line);
+	return done;
+}
+
+static struct jsonl *
+state_object(const struct follow_status *s, const char *type, bool running)
 {
 	const struct follow_state *t = &s->state;
 	struct when now = when_now();
@@ -44,47 +87,73 @@ print_state(const struct follow_status *s, const char *type)
 	jsonl_str(j, "source", t->name);
 	jsonl_str(j, "state", follow_health_name(t->health));
 	jsonl_str(j, "why", t->why);
+	jsonl_bool(j, "running", running);
 	jsonl_uint(j, "first", t->first);
 	jsonl_uint(j, "last", t->last);
 	jsonl_uint(j, "sealed", t->sealed);
 	jsonl_uint(j, "bytes_waiting", t->bytes_waiting);
 	if (t->changed.sec != 0)
 		jsonl_when(j, "changed", &t->changed);
+	if (t->heard.sec != 0)
+		jsonl_when(j, "heard", &t->heard);
+	if (s->sealed_at.sec != 0)
+		jsonl_when(j, "sealed_at", &s->sealed_at);
 	jsonl_when(j, "written", &s->written);
 	jsonl_uint(j, "rpo_milliseconds",
 		(uint64_t)(follow_rpo(s, &now) * 1000));
+	jsonl_uint(j, "unsealed_milliseconds",
+		(uint64_t)(follow_unsealed(s, &now) * 1000));
+	jsonl_uint(j, "connections", t->connections);
+	jsonl_uint(j, "holes", s->entered[FOLLOW_HOLE]);
+	jsonl_uint(j, "seals", s->seals);
+	jsonl_uint(j, "failures", s->failures);
+	jsonl_uint(j, "untold", s->untold);
 	jsonl_str(j, "problem", s->problem);
-	jsonl_print(j, stdout);
-	(void)fflush(stdout);
+	jsonl_str(j, "trouble", s->trouble);
+	if (s->trouble_at.sec != 0)
+		jsonl_when(j, "trouble_at", &s->trouble_at);
+	return j;
 }
 
-static void
+static bool
+say_state(struct following *f, const struct follow_state *t)
+{
+	bool good = t->health == FOLLOW_PROTECTED;
+
+	if (good && f->c->quiet)
+		return true;
+	if (!takes(STDERR_FILENO))
+		return false;
+	if (!good) {
+		cli_warn(f->c, "%s: %s: %s", t->name,
+			follow_health_name(t->health), t->why);
+		return true;
+	}
+	return fprintf(stderr,
+		       "coffer: %s: protected, changes %" PRIu64 " to %" PRIu64
+		       "\n",
+		       t->name, t->first, t->last) > 0;
+}
+
+static bool
 on_state(void *arg, const struct follow_status *s)
 {
 	struct following *f = arg;
 	const struct follow_state *t = &s->state;
 
 	if (f->any && f->health == t->health && strcmp(f->name, t->name) == 0)
-		return;
+		return true;
 	/* At the start there is nothing to say until something happens. */
 	if (t->health == FOLLOW_CONNECTING && t->why[0] == '\0')
-		return;
-	if (f->c->json)
-		print_state(s, "state");
-	else if (t->health != FOLLOW_PROTECTED)
-		cli_warn(f->c, "%s: %s: %s", t->name,
-			follow_health_name(t->health), t->why);
-	else if (!f->c->quiet)
-		(void)fprintf(stderr,
-			"coffer: %s: protected, changes %" PRIu64 " to %" PRIu64
-			"\n",
-			t->name, t->first, t->last);
+		return true;
 	f->any = true;
 	f->health = t->health;
 	(void)snprintf(f->name, sizeof(f->name), "%s", t->name);
+	return f->c->json ? emit(f, state_object(s, "state", true))
+			  : say_state(f, t);
 }
 
-static void
+static bool
 on_seal(void *arg, const struct snapshot *snap)
 {
 	struct following *f = arg;
@@ -94,20 +163,24 @@ on_seal(void *arg, const struct snapshot *snap)
 	if (f->c->json) {
 		j = jsonl_new("seal");
 		jsonl_snapshot(j, snap);
-		jsonl_print(j, stdout);
-		(void)fflush(stdout);
-	} else if (f->c->verbose > 0) {
-		hex_encode(snap->uid.b, UID_LEN, id);
-		(void)fprintf(stderr, "coffer: snapshot %.8s saved\n", id);
+		return emit(f, j);
 	}
+	if (f->c->verbose == 0)
+		return true;
+	hex_encode(snap->uid.b, UID_LEN, id);
+	return takes(STDERR_FILENO) &&
+	       fprintf(stderr, "coffer: snapshot %.8s saved\n", id) > 0;
 }
 
-static void
+static bool
 on_trouble(void *arg, const char *sentence)
 {
 	struct following *f = arg;
 
+	if (!takes(STDERR_FILENO))
+		return false;
 	cli_warn(f->c, "%s", sentence);
+	return true;
 }
 
 static enum err
@@ -215,50 +288,88 @@ run_following(struct cli *c, struct error *err)
 
 /* ---- the status of all ---- */
 
-static bool
-is_stale(const struct follow_status *s, const struct when *now)
+/* What it says of a status that is not of now. */
+static const char *
+why_old(const struct follow_status *s, const char *dir, const struct when *now)
 {
-	return now->sec - s->written.sec > STALE_SEC;
+	if (!follow_is_running(dir))
+		return "not running";
+	return now->sec - s->written.sec > STALE_SEC ? "stuck" : NULL;
 }
 
 static void
-print_row(const struct follow_status *s)
+print_more(const struct follow_status *s, const struct when *now)
 {
 	const struct follow_state *t = &s->state;
-	struct when now = when_now();
-	char range[48], age[24], rpo[24], waiting[24];
+	char ago[24];
 
-	(void)snprintf(range, sizeof(range), "%" PRIu64 "..%" PRIu64, t->first,
-		t->last);
-	units_duration(t->changed.sec != 0 ? (double)(now.sec - t->changed.sec)
-					   : 0,
-		age);
-	units_duration(follow_rpo(s, &now), rpo);
-	units_bytes(t->bytes_waiting, waiting);
-	(void)printf("%-44s %-11s %21s %8s %8s %10s\n", t->name,
-		is_stale(s, &now) ? "not running"
-				  : follow_health_name(t->health),
-		range, t->changed.sec != 0 ? age : "-", rpo, waiting);
 	if (t->why[0] != '\0')
 		(void)printf("    %s\n", t->why);
 	if (s->problem[0] != '\0')
 		(void)printf("    not sealed: %s\n", s->problem);
+	if (s->trouble_at.sec != 0 && t->health == FOLLOW_PROTECTED &&
+		s->problem[0] == '\0') {
+		units_duration((double)(now->sec - s->trouble_at.sec), ago);
+		(void)printf("    %s ago: %s\n", ago, s->trouble);
+	}
+	if (s->untold > 0)
+		(void)printf("    %" PRIu64
+			     " messages could not be written to its output\n",
+			s->untold);
 }
 
+static void
+print_row(const struct follow_status *s, const char *old,
+	const struct when *now)
+{
+	const struct follow_state *t = &s->state;
+	char range[48], age[24], rpo[24], unsealed[24], waiting[24];
+
+	(void)snprintf(range, sizeof(range), "%" PRIu64 "..%" PRIu64, t->first,
+		t->last);
+	units_duration(t->changed.sec != 0 ? (double)(now->sec - t->changed.sec)
+					   : 0,
+		age);
+	units_duration(follow_rpo(s, now), rpo);
+	units_duration(follow_unsealed(s, now), unsealed);
+	units_bytes(t->bytes_waiting, waiting);
+	(void)printf("%-44s %-11s %21s %8s %8s %8s %10s\n", t->name,
+		old != NULL ? old : follow_health_name(t->health), range,
+		t->changed.sec != 0 ? age : "-", rpo, unsealed, waiting);
+	print_more(s, now);
+}
+
+static void
+print_head(void)
+{
+	(void)printf("%-44s %-11s %21s %8s %8s %8s %10s\n", "SOURCE", "STATE",
+		"CHANGES", "AGE", "RPO", "UNSEALED", "WAITING");
+}
+
+/* dir: of one source. */
 static enum err
-show_one(struct cli *c, const char *path, struct error *err)
+show_one(struct cli *c, const char *dir, struct error *err)
 {
 	struct follow_status s;
 	struct when now = when_now();
-	enum err rc = follow_load(path, &s, err);
+	const char *old;
+	char *path;
+	enum err rc;
 
+	if (asprintf(&path, "%s/status.json", dir) < 0)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	rc = follow_load(path, &s, err);
+	free(path);
 	if (rc != ERR_OK)
 		return rc;
+	old = why_old(&s, dir, &now);
 	if (c->json)
-		print_state(&s, is_stale(&s, &now) ? "stale" : "status");
+		jsonl_print(state_object(&s, old != NULL ? "stale" : "status",
+				    follow_is_running(dir)),
+			stdout);
 	else
-		print_row(&s);
-	if (is_stale(&s, &now) || s.state.health != FOLLOW_PROTECTED)
+		print_row(&s, old, &now);
+	if (old != NULL || s.state.health != FOLLOW_PROTECTED)
 		c->incomplete = true;
 	return ERR_OK;
 }
@@ -284,12 +395,37 @@ status_root(const struct cli *c, char **out, struct error *err)
 	return n < 0 ? err_set(err, ERR_NOMEM, "out of memory") : ERR_OK;
 }
 
+/* What is no directory of a source is passed over; *shown: this is one. */
+static enum err
+show_entry(struct cli *c, const char *root, const char *name, unsigned *shown,
+	struct error *err)
+{
+	struct error why = ERROR_INIT;
+	char *dir;
+	enum err rc;
+
+	if (asprintf(&dir, "%s/%s", root, name) < 0)
+		return err_set(err, ERR_NOMEM, "out of memory");
+	rc = show_one(c, dir, &why);
+	free(dir);
+	if (rc == ERR_NOMEM) {
+		*err = why;
+		return rc;
+	}
+	if (rc == ERR_OK) {
+		++*shown;
+	} else if (rc != ERR_NOTFOUND && why.sys_errno != ENOTDIR) {
+		cli_warn(c, "%s", why.msg);
+		c->incomplete = true;
+	}
+	return ERR_OK;
+}
+
 static enum err
 run_status(struct cli *c, struct error *err)
 {
 	struct dirent **v = NULL;
-	char *root = NULL, *path;
-	struct error why;
+	char *root = NULL;
 	unsigned shown = 0;
 	int n = 0;
 	enum err rc = status_root(c, &root, err);
@@ -300,24 +436,9 @@ run_status(struct cli *c, struct error *err)
 			rc = err_sys(err, errno, "%s", root);
 	}
 	if (rc == ERR_OK && !c->json)
-		(void)printf("%-44s %-11s %21s %8s %8s %10s\n", "SOURCE",
-			"STATE", "CHANGES", "AGE", "RPO", "WAITING");
-	for (int i = 0; i < n && rc == ERR_OK; i++) {
-		why = ERROR_INIT;
-		if (asprintf(&path, "%s/%s/status.json", root, v[i]->d_name) <
-			0)
-			rc = err_set(err, ERR_NOMEM, "out of memory");
-		else if (show_one(c, path, &why) == ERR_OK)
-			shown++;
-		else if (why.code != ERR_NOTFOUND && why.sys_errno != ENOTDIR)
-			on_trouble(&(struct following){ .c = c }, why.msg);
-		if (rc == ERR_OK) {
-			c->incomplete |= why.code != ERR_OK &&
-					 why.code != ERR_NOTFOUND &&
-					 why.sys_errno != ENOTDIR;
-			free(path);
-		}
-	}
+		print_head();
+	for (int i = 0; i < n && rc == ERR_OK; i++)
+		rc = show_entry(c, root, v[i]->d_name, &shown, err);
 	if (rc == ERR_OK && shown == 0)
 		rc = err_set(err, ERR_NOTFOUND, "%s: nothing is followed here",
 			root);

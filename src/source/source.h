@@ -192,11 +192,12 @@ struct follow_state {
 	struct when heard; /* when the source was heard of last */
 	struct when saved; /* when all up to last was safe */
 	uint64_t bytes_waiting; /* to be sealed */
+	uint64_t connections; /* made, since it is followed */
 	char dir[512]; /* where on this machine what is safe lies */
 };
 
-/* What a driver that follows tells, and asks for.  All calls come from the
- * thread that called follow. */
+/* What a driver that follows tells, and asks for.  seal is called by the
+ * thread that called follow; tell by any one, also while something is sealed. */
 struct follow {
 	void *arg;
 	unsigned seal_sec; /* a restore point at least so often, */

@@ -7,12 +7,16 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/follow.h"
+#include "engine/follow_files.h"
 #include "engine/select.h"
 #include "store/store_fault.h"
 #include "tests/lib/repo_tools.h"
@@ -29,6 +33,9 @@ struct fake {
 	unsigned trouble, states;
 	struct follow_status seen;
 	bool broken; /* the repository */
+	bool deaf; /* who is told */
+	bool keep; /* the directory, for the next run */
+	uint64_t waiting;
 	_Atomic bool stop;
 	struct store *store;
 };
@@ -105,19 +112,21 @@ decide(void *arg, uint64_t n, enum store_op op, const char *name)
 	return ((struct fake *)arg)->broken ? FAULT_BEFORE : FAULT_NONE;
 }
 
-static void
+static bool
 on_state(void *arg, const struct follow_status *s)
 {
 	struct fake *f = arg;
 
 	f->states++;
 	f->seen = *s;
+	return !f->deaf;
 }
 
-static void
+static bool
 on_trouble(void *arg, const char *sentence)
 {
 	((struct fake *)arg)->trouble++;
+	return true;
 }
 
 static void
@@ -135,8 +144,11 @@ run(struct fake *f)
 	char metrics[96];
 
 	f->base.ops = &fake_ops;
-	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/coffer-follow-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	if (f->dir[0] == '\0') {
+		(void)snprintf(f->dir, sizeof(f->dir),
+			"/tmp/coffer-follow-XXXXXX");
+		assert_non_null(mkdtemp(f->dir));
+	}
 	(void)snprintf(metrics, sizeof(metrics), "%s/metrics", f->dir);
 	conf.metrics = metrics;
 	must(store_fault_new(&f->store, inner, &plan, &err), &err);
@@ -144,8 +156,12 @@ run(struct fake *f)
 	must(follow_run(repo, &f->base, &conf, &f->stop, &err), &err);
 	repo_close(repo);
 	store_close(f->store);
+	if (f->keep)
+		return;
 	(void)unlink(metrics);
 	(void)snprintf(metrics, sizeof(metrics), "%s/status.json", f->dir);
+	(void)unlink(metrics);
+	(void)snprintf(metrics, sizeof(metrics), "%s/status.lock", f->dir);
 	(void)unlink(metrics);
 	assert_int_equal(rmdir(f->dir), 0);
 }
@@ -160,7 +176,7 @@ tell(struct fake *f, const struct follow *to, enum follow_health health,
 		.sealed = UINT64_MAX - 1,
 		.heard = when_now(),
 		.changed = { 1700000000, 0 },
-		.bytes_waiting = 17 };
+		.bytes_waiting = f->waiting };
 
 	(void)snprintf(s.name, sizeof(s.name), "%s", f->generation);
 	(void)snprintf(s.why, sizeof(s.why), "%s", why);
@@ -173,7 +189,7 @@ tell(struct fake *f, const struct follow *to, enum follow_health health,
 static void
 check_file(const char *path, const char *want)
 {
-	char text[4096];
+	char text[8192];
 	FILE *f = fopen(path, "r");
 	size_t n;
 
@@ -221,10 +237,156 @@ script_files(struct fake *f, const struct follow *to)
 static void
 test_files(void **state)
 {
-	struct fake f = { .script = script_files, .last = 5 };
+	struct fake f = { .script = script_files, .last = 5, .waiting = 17 };
 
 	(void)snprintf(f.generation, sizeof(f.generation), "a\"b\\c#1");
 	run(&f);
+}
+
+/* ---- what an operator counts ---- */
+
+static void
+script_counts(struct fake *f, const struct follow *to)
+{
+	struct error err = ERROR_INIT;
+	char metrics[96];
+
+	(void)snprintf(metrics, sizeof(metrics), "%s/metrics", f->dir);
+	for (unsigned i = 0; i < 3; i++) {
+		tell(f, to, FOLLOW_PROTECTED, "");
+		tell(f, to, FOLLOW_PROTECTED, "");
+		tell(f, to, FOLLOW_HOLE, "change 7 is missing");
+	}
+	tell(f, to, FOLLOW_PROTECTED, "");
+	assert_int_equal(f->seen.entered[FOLLOW_PROTECTED], 4);
+	assert_int_equal(f->seen.entered[FOLLOW_HOLE], 3);
+	assert_string_equal(f->seen.trouble, "hole: change 7 is missing");
+	assert_true(f->seen.trouble_at.sec != 0);
+	check_file(metrics, "coffer_follow_state_changes_total{source=\"g\","
+			    "state=\"hole\"} 3\n");
+	check_file(metrics,
+		"# TYPE coffer_follow_state_changes_total counter\n");
+	/* Those who do not hear of it change nothing, but are counted. */
+	f->deaf = true;
+	f->last = 1;
+	must(to->seal(to->arg, &err), &err);
+	tell(f, to, FOLLOW_PROTECTED, "");
+	tell(f, to, FOLLOW_PROTECTED, "");
+	assert_int_equal(f->seen.untold, 1);
+	assert_int_equal(f->seen.seals, 1);
+	check_file(metrics, "coffer_follow_untold_total{source=\"g\"} 1\n");
+}
+
+static void
+test_counts(void **state)
+{
+	struct fake f = { .script = script_counts };
+
+	(void)snprintf(f.generation, sizeof(f.generation), "g");
+	run(&f);
+}
+
+/* ---- one process after the other ---- */
+
+static void
+script_unsealed(struct fake *f, const struct follow *to)
+{
+	struct when now = when_now();
+	struct error err = ERROR_INIT;
+
+	f->waiting = 0;
+	tell(f, to, FOLLOW_PROTECTED, "");
+	assert_true(follow_unsealed(&f->seen, &now) == 0);
+	(void)usleep(300000);
+	/* What waits does so from now on, however long ago the last sealing
+	 * was; and while it goes on waiting, since then. */
+	f->waiting = 17;
+	tell(f, to, FOLLOW_PROTECTED, "");
+	now = when_now();
+	assert_true(follow_unsealed(&f->seen, &now) < 0.2);
+	(void)usleep(300000);
+	tell(f, to, FOLLOW_PROTECTED, "");
+	now = when_now();
+	assert_true(follow_unsealed(&f->seen, &now) > 0.2);
+	f->last = 1;
+	must(to->seal(to->arg, &err), &err);
+	tell(f, to, FOLLOW_HOLE, "because");
+	now = when_now();
+	assert_true(follow_unsealed(&f->seen, &now) < 0.2);
+	assert_true(follow_is_running(f->dir));
+	(void)usleep(300000);
+}
+
+static void
+script_after(struct fake *f, const struct follow *to)
+{
+	struct when now;
+
+	tell(f, to, FOLLOW_CONNECTING, "");
+	now = when_now();
+	assert_true(follow_unsealed(&f->seen, &now) > 0.2);
+	assert_true(follow_rpo(&f->seen, &now) > 0.2);
+	assert_string_equal(f->seen.trouble, "hole: because");
+	assert_int_equal(f->seen.seals, 0);
+}
+
+static void
+test_goes_on(void **state)
+{
+	struct fake f = { .script = script_unsealed, .keep = true };
+
+	(void)snprintf(f.generation, sizeof(f.generation), "g");
+	run(&f);
+	assert_false(follow_is_running(f.dir));
+	f.script = script_after;
+	f.keep = false;
+	run(&f);
+}
+
+/* The lock tells who lives: neither a file that was left, nor a process that
+ * has got the number of the one that died. */
+static void
+test_killed(void **state)
+{
+	char dir[] = "/tmp/coffer-follow-XXXXXX", path[64];
+	struct follow_state s = { .health = FOLLOW_PROTECTED };
+	struct error err = ERROR_INIT;
+	struct follow_status st = { .state = s };
+	int fd = -1, ready[2], status;
+	char c;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(pipe(ready), 0);
+	assert_false(follow_is_running(dir));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)snprintf(st.state.dir, sizeof(st.state.dir), "%s", dir);
+		if (follow_files_lock(&fd, dir, &err) != ERR_OK ||
+			follow_files_status(&st, &err) != ERR_OK ||
+			write(ready[1], "x", 1) != 1)
+			_exit(1);
+		(void)pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	/* Looking takes nothing away. */
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(follow_is_running(dir));
+	assert_int_not_equal(follow_files_lock(&fd, dir, &err), ERR_OK);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_false(follow_is_running(dir));
+	for (unsigned i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s/status.%s", dir,
+			i == 0 ? "json" : "lock");
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(dir), 0);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
 }
 
 /* ---- a repository that is away ---- */
@@ -299,6 +461,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_goes_on),
+		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_away),
 		cmocka_unit_test(test_many),
 	};

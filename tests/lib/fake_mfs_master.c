@@ -188,14 +188,15 @@ on_start(struct fake_mfs *f, struct conn *c, const uint8_t *p, size_t len)
 	buf_clear(&c->file);
 	if (f->faults.stall == 1)
 		return;
+	c->opened |= p[0] == 1;
 	if (p[0] == 1 && f->faults.no_image) {
+		c->hour = f->hour;
 		add_head(c, 61, 1);
 		add_int(&c->out, 0xff, 1);
 		return;
 	}
 	if (p[0] == 1) {
 		add(&c->file, f->image.data, f->image.len);
-		c->opened = true;
 		c->hour = f->hour;
 	} else {
 		add_log(f, &c->file, p[0] == 11 ? c->hour : c->hour - 1);
@@ -649,6 +650,8 @@ void
 fake_mfs_renumber(struct fake_mfs *f, uint64_t next)
 {
 	lock(f);
+	while (f->n_lines > 0 && f->lines[f->n_lines - 1].id >= next)
+		free(f->lines[--f->n_lines].text);
 	f->next = next;
 	unlock(f);
 }

@@ -72,7 +72,8 @@ uint64_t fake_mfs_change(struct fake_mfs *f, const char *text);
 uint64_t fake_mfs_changes(struct fake_mfs *f, unsigned n);
 /* Its file's line without the LF; NULL where there is none. */
 const char *fake_mfs_text(struct fake_mfs *f, uint64_t id);
-/* The id of the next change: more leaves a hole, less went back. */
+/* The id of the next change: more leaves a hole, less went back, and what was
+ * from there on is gone. */
 void fake_mfs_renumber(struct fake_mfs *f, uint64_t next);
 void fake_mfs_rotate(struct fake_mfs *f);
 

@@ -76,7 +76,7 @@ look(struct world *w)
 static uint64_t
 durable(struct world *w, char gen[HOME_GEN_MAX])
 {
-	struct journal *j = receive_journal(w->r, true, gen);
+	struct journal *j = receive_journal(w->r, gen);
 	struct journal_figures f = { .durable = 0 };
 
 	if (j != NULL)
@@ -117,7 +117,7 @@ check_lines(struct world *w)
 	struct buf data = BUF_INIT(64 << 20);
 	struct journal_view v;
 	char gen[HOME_GEN_MAX], *line, *rest;
-	struct journal *j = receive_journal(w->r, true, gen);
+	struct journal *j = receive_journal(w->r, gen);
 	uint64_t id = 0;
 	int fd;
 

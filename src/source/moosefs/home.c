@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fsx.h"
 
 enum { ID_HEX = 16, HOME_MODE = 0640, BRANCH_MAX = 999999999 };
@@ -160,6 +162,67 @@ is_generation(const char *name)
 		return false;
 	(void)snprintf(id, sizeof(id), "%.16s", name);
 	return branch_of(name, id) >= 0;
+}
+
+static enum err
+add_generation(const struct home *h, const char *name,
+	struct home_generations *out, struct error *err)
+{
+	char *path = home_path(h, name);
+	struct home_generation *v;
+	struct stat st;
+	int failed;
+
+	if (path == NULL)
+		return no_memory(err);
+	failed = stat(path, &st);
+	free(path);
+	if (failed != 0 || !S_ISDIR(st.st_mode))
+		return ERR_OK;
+	v = array_grow(out->v, out->n, &out->cap, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	out->v = v;
+	v += out->n++;
+	(void)snprintf(v->name, sizeof(v->name), "%.31s", name);
+	v->changed = (struct when){ st.st_mtim.tv_sec,
+		(uint32_t)st.st_mtim.tv_nsec };
+	return ERR_OK;
+}
+
+static int
+by_change(const void *a, const void *b)
+{
+	const struct home_generation *x = a, *y = b;
+	int order = when_cmp(&x->changed, &y->changed);
+
+	return order != 0 ? order : strcmp(x->name, y->name);
+}
+
+enum err
+home_generations(const struct home *h, struct home_generations *out,
+	struct error *err)
+{
+	const struct dirent *e;
+	enum err rc = ERR_OK;
+	DIR *d = opendir(h->dir);
+
+	*out = (struct home_generations){ NULL, 0, 0 };
+	if (d == NULL)
+		return err_sys(err, errno, "%s", h->dir);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
+	while (rc == ERR_OK && (e = readdir(d)) != NULL)
+		if (is_generation(e->d_name))
+			rc = add_generation(h, e->d_name, out, err);
+	(void)closedir(d);
+	if (rc != ERR_OK) {
+		free(out->v);
+		*out = (struct home_generations){ NULL, 0, 0 };
+		return rc;
+	}
+	if (out->n > 1)
+		qsort(out->v, out->n, sizeof(*out->v), by_change);
+	return ERR_OK;
 }
 
 enum err

@@ -8,10 +8,12 @@
 #define SOURCE_MOOSEFS_HOME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/time.h"
 
 enum { HOME_GEN_MAX = 32 };
 
@@ -38,6 +40,20 @@ enum err home_branch(const struct home *h, uint64_t id, char out[HOME_GEN_MAX],
 enum err home_current(const struct home *h, char out[HOME_GEN_MAX],
 	struct error *err) MUST_CHECK;
 enum err home_set_current(const struct home *h, const char *gen,
+	struct error *err) MUST_CHECK;
+
+struct home_generation {
+	char name[HOME_GEN_MAX];
+	struct when changed; /* its directory was */
+};
+
+struct home_generations {
+	struct home_generation *v; /* by that time; free it */
+	size_t n, cap;
+};
+
+/* All that have a directory. */
+enum err home_generations(const struct home *h, struct home_generations *out,
 	struct error *err) MUST_CHECK;
 
 /* DIR/NAME, to be freed. */

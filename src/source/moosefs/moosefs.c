@@ -13,15 +13,11 @@
 
 #include "source/moosefs/capture.h"
 #include "source/moosefs/datadir.h"
+#include "source/moosefs/following.h"
 #include "source/moosefs/receive.h"
 #include "system/mfs_master.h"
 
-enum {
-	NOTES_MAX = 32,
-	LOOK_NS = 50000000, /* between two looks at what was received */
-	TELL_SEC = 1,
-	SEAL_GAP_SEC = 1 /* between two sealings because of many bytes */
-};
+enum { NOTES_MAX = 32 };
 
 struct moosefs {
 	struct source base;
@@ -316,7 +312,7 @@ load_master(struct moosefs *s, struct error *err)
 	if (rc == ERR_OK)
 		rc = receive_once(s->receive, err);
 	if (rc == ERR_OK)
-		s->journal = receive_journal(s->receive, true, s->gen);
+		s->journal = receive_journal(s->receive, s->gen);
 	return rc;
 }
 
@@ -437,143 +433,13 @@ journal_home(const struct moosefs *s, char **out, struct error *err)
 	return n < 0 ? no_memory(err) : ERR_OK;
 }
 
-struct following {
-	struct moosefs *s;
-	const struct follow *f;
-	const char *dir;
-	double sealed_at, told_at;
-	unsigned told; /* states */
-};
-
-static bool
-is_unsealed(const struct journal_figures *n)
-{
-	return n->has_base && (n->durable > n->sealed || !n->base_sealed);
-}
-
-/* The generation at hand and, where there are newer ones, each once. */
-static enum err
-seal_all(struct following *w, struct error *err)
-{
-	struct moosefs *s = w->s;
-	struct journal_figures n;
-	enum err rc = ERR_OK;
-
-	w->sealed_at = mono_sec();
-	for (;;) {
-		s->journal = receive_journal(s->receive, false, s->gen);
-		if (s->journal == NULL)
-			return ERR_OK;
-		journal_figures(s->journal, &n);
-		if (is_unsealed(&n))
-			rc = w->f->seal(w->f->arg, err);
-		if (rc != ERR_OK || !receive_has_next(s->receive))
-			return rc;
-		s->journal = NULL;
-		receive_next(s->receive);
-	}
-}
-
-static bool
-seal_is_due(const struct following *w)
-{
-	char gen[HOME_GEN_MAX];
-	struct journal *j = receive_journal(w->s->receive, false, gen);
-	struct journal_figures n;
-	double sec = mono_sec() - w->sealed_at;
-
-	if (j == NULL)
-		return false;
-	if (receive_has_next(w->s->receive))
-		return sec >= SEAL_GAP_SEC;
-	journal_figures(j, &n);
-	if (!is_unsealed(&n) || sec < SEAL_GAP_SEC)
-		return false;
-	return sec >= w->f->seal_sec || n.bytes_waiting >= w->f->seal_bytes;
-}
-
 static void
-fill_state(const struct following *w, const struct receive_state *now,
-	struct follow_state *out)
+choose(void *arg, struct journal *j, const char *gen)
 {
-	struct moosefs *s = w->s;
-	char gen[HOME_GEN_MAX] = "";
-	struct journal *j = receive_journal(s->receive, true, gen);
-	struct journal_figures n;
+	struct moosefs *s = arg;
 
-	*out = (struct follow_state){ .health = now->health,
-		.heard = now->heard };
-	(void)snprintf(out->why, sizeof(out->why), "%s", now->why);
-	(void)snprintf(out->dir, sizeof(out->dir), "%s", w->dir);
-	(void)snprintf(out->name, sizeof(out->name),
-		gen[0] != '\0' ? "%.200s#%s" : "%.200s", s->label, gen);
-	if (j == NULL)
-		return;
-	journal_figures(j, &n);
-	if (!n.has_base)
-		return;
-	if (now->health == FOLLOW_PROTECTED && strchr(gen, '.') != NULL)
-		(void)snprintf(out->why, sizeof(out->why),
-			"the master went back; what it had before is kept as "
-			"an earlier generation");
-	out->first = n.base;
-	out->last = n.durable - 1;
-	out->sealed = n.sealed > 0 ? n.sealed - 1 : 0;
-	out->changed.sec = (int64_t)n.seconds;
-	out->saved = n.saved;
-	out->bytes_waiting = n.bytes_waiting;
-}
-
-static void
-tell(struct following *w)
-{
-	struct receive_state now;
-	struct follow_state state;
-	bool more;
-
-	do {
-		receive_state(w->s->receive, &now);
-		more = now.changes != w->told;
-		if (!more && mono_sec() - w->told_at < TELL_SEC)
-			return;
-		fill_state(w, &now, &state);
-		w->f->tell(w->f->arg, &state);
-		w->told = now.changes;
-		w->told_at = mono_sec();
-	} while (more);
-}
-
-static void
-wait_a_little(void)
-{
-	const struct timespec t = { .tv_nsec = LOOK_NS };
-
-	(void)nanosleep(&t, NULL);
-}
-
-static enum err
-follow_until(struct following *w, const _Atomic bool *stop, struct error *err)
-{
-	struct error why;
-	enum err rc = receive_start(w->s->receive, err);
-
-	if (rc != ERR_OK)
-		return rc;
-	while (!*stop) {
-		tell(w);
-		why = ERROR_INIT;
-		/* That it failed was told by who failed; the journal keeps
-		 * what is to be sealed. */
-		if (seal_is_due(w) && seal_all(w, &why) != ERR_OK)
-			w->sealed_at = mono_sec();
-		else
-			wait_a_little();
-	}
-	receive_stop(w->s->receive);
-	rc = seal_all(w, err);
-	w->told_at = 0;
-	tell(w);
-	return rc;
+	s->journal = j;
+	(void)snprintf(s->gen, sizeof(s->gen), "%s", gen);
 }
 
 static enum err
@@ -581,7 +447,10 @@ moosefs_follow(struct source *src, const struct follow *f,
 	const _Atomic bool *stop, struct error *err)
 {
 	struct moosefs *s = to_moosefs(src);
-	struct following w = { .s = s, .f = f, .told = UINT32_MAX };
+	struct following_conf conf = { .label = s->label,
+		.f = f,
+		.choose = choose,
+		.arg = s };
 	char *dir = NULL;
 	enum err rc;
 
@@ -593,10 +462,12 @@ moosefs_follow(struct source *src, const struct follow *f,
 	rc = journal_home(s, &dir, err);
 	if (rc == ERR_OK)
 		rc = open_receive(s, dir, err);
-	w.dir = dir;
 	if (rc == ERR_OK)
-		rc = follow_until(&w, stop, err);
-	s->journal = NULL;
+		rc = receive_load(s->receive, err);
+	conf.receive = s->receive;
+	conf.dir = dir;
+	if (rc == ERR_OK)
+		rc = following_run(&conf, stop, err);
 	receive_close(s->receive);
 	s->receive = NULL;
 	free(dir);

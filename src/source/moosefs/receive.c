@@ -30,6 +30,7 @@ receive_open(struct receive **out, const struct receive_conf *conf,
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&r->wake, &attr);
 	(void)pthread_condattr_destroy(&attr);
+	lineup_init(&r->line, &r->home, conf->note, conf->arg);
 	receive_set(r, FOLLOW_CONNECTING, "");
 	rc = home_open(&r->home, conf->dir, err);
 	if (rc == ERR_OK) {
@@ -51,8 +52,7 @@ receive_close(struct receive *r)
 	if (r == NULL)
 		return;
 	receive_stop(r);
-	for (size_t i = 0; i < r->n_gens; i++)
-		journal_close(r->gens[i].journal);
+	lineup_fini(&r->line);
 	home_close(&r->home);
 	(void)pthread_cond_destroy(&r->wake);
 	(void)pthread_mutex_destroy(&r->lock);
@@ -89,6 +89,16 @@ receive_set(struct receive *r, enum follow_health health, const char *why)
 }
 
 void
+receive_connected(struct receive *r)
+{
+	r->connected = true;
+	(void)pthread_mutex_lock(&r->lock);
+	r->connections++;
+	(void)pthread_mutex_unlock(&r->lock);
+	receive_heard(r, 0);
+}
+
+void
 receive_heard(struct receive *r, double ago)
 {
 	struct when now = when_now();
@@ -107,6 +117,7 @@ receive_state(struct receive *r, struct receive_state *out)
 {
 	(void)pthread_mutex_lock(&r->lock);
 	*out = r->states[0];
+	out->connections = r->connections;
 	if (r->n_states > 1) {
 		memmove(r->states, r->states + 1,
 			(r->n_states - 1) * sizeof(*out));
@@ -117,118 +128,51 @@ receive_state(struct receive *r, struct receive_state *out)
 
 /* ---- generations ---- */
 
-struct journal *
-receive_journal(struct receive *r, bool newest, char gen[HOME_GEN_MAX])
+enum err
+receive_load(struct receive *r, struct error *err)
 {
-	const struct generation *g = r->gens;
-	struct journal *j = NULL;
-
-	(void)pthread_mutex_lock(&r->lock);
-	if (newest && r->n_gens > 0)
-		g = &r->gens[r->n_gens - 1];
-	if (r->n_gens > 0) {
-		j = g->journal;
-		memcpy(gen, g->name, HOME_GEN_MAX);
-	}
-	(void)pthread_mutex_unlock(&r->lock);
-	return j;
+	return lineup_load(&r->line, err);
 }
 
 struct journal *
 receive_target(struct receive *r)
 {
-	char gen[HOME_GEN_MAX];
+	return lineup_target(&r->line);
+}
 
-	return receive_journal(r, true, gen);
+bool
+receive_figures(struct receive *r, char gen[HOME_GEN_MAX],
+	struct journal_figures *out)
+{
+	return lineup_figures(&r->line, gen, out);
+}
+
+struct journal *
+receive_journal(struct receive *r, char gen[HOME_GEN_MAX])
+{
+	struct journal_figures f;
+
+	return lineup_figures(&r->line, gen, &f) ? lineup_target(&r->line)
+						 : NULL;
+}
+
+enum err
+receive_first(struct receive *r, char gen[HOME_GEN_MAX], struct journal **out,
+	struct error *err)
+{
+	return lineup_first(&r->line, gen, out, err);
 }
 
 bool
 receive_has_next(struct receive *r)
 {
-	bool has;
-
-	(void)pthread_mutex_lock(&r->lock);
-	has = r->n_gens > 1;
-	(void)pthread_mutex_unlock(&r->lock);
-	return has;
+	return lineup_has_next(&r->line);
 }
 
 void
 receive_next(struct receive *r)
 {
-	struct journal *old = NULL;
-
-	(void)pthread_mutex_lock(&r->lock);
-	if (r->n_gens > 1) {
-		old = r->gens[0].journal;
-		memmove(r->gens, r->gens + 1,
-			(r->n_gens - 1) * sizeof(r->gens[0]));
-		r->n_gens--;
-	}
-	(void)pthread_mutex_unlock(&r->lock);
-	journal_close(old);
-}
-
-static bool
-is_target(struct receive *r, const char *gen)
-{
-	bool is;
-
-	(void)pthread_mutex_lock(&r->lock);
-	is = r->n_gens > 0 && strcmp(r->gens[r->n_gens - 1].name, gen) == 0;
-	(void)pthread_mutex_unlock(&r->lock);
-	return is;
-}
-
-static enum err
-append(struct receive *r, struct journal *j, const char *gen, struct error *err)
-{
-	enum err rc = ERR_OK;
-
-	(void)pthread_mutex_lock(&r->lock);
-	if (r->n_gens == GENERATIONS_MAX) {
-		rc = err_set(err, ERR_AGAIN,
-			"%d generations wait to be sealed: nothing more is "
-			"received until one is",
-			GENERATIONS_MAX);
-	} else {
-		r->gens[r->n_gens].journal = j;
-		(void)snprintf(r->gens[r->n_gens].name, HOME_GEN_MAX, "%s",
-			gen);
-		r->n_gens++;
-	}
-	(void)pthread_mutex_unlock(&r->lock);
-	return rc;
-}
-
-static enum err
-use_generation(struct receive *r, const char *gen, struct error *err)
-{
-	struct journal_conf conf = { .note = r->conf.note, .arg = r->conf.arg };
-	struct journal *j = receive_target(r);
-	char *path;
-	enum err rc = ERR_OK;
-
-	if (is_target(r, gen))
-		return ERR_OK;
-	if (j != NULL)
-		rc = journal_sync(j, err);
-	if (rc != ERR_OK)
-		return rc;
-	path = home_path(&r->home, gen);
-	if (path == NULL)
-		return err_set(err, ERR_NOMEM, "no memory for a name");
-	conf.dir = path;
-	j = NULL;
-	rc = journal_open(&j, &conf, err);
-	free(path);
-	if (rc == ERR_OK)
-		rc = home_set_current(&r->home, gen, err);
-	if (rc == ERR_OK)
-		rc = append(r, j, gen, err);
-	if (rc != ERR_OK)
-		journal_close(j);
-	return rc;
+	lineup_next(&r->line);
 }
 
 enum err
@@ -253,7 +197,7 @@ receive_use(struct receive *r, uint64_t id, struct error *err)
 		receive_set(r, FOLLOW_OTHER, why);
 	}
 	if (rc == ERR_OK)
-		rc = use_generation(r, gen, err);
+		rc = lineup_use(&r->line, gen, err);
 	if (rc == ERR_OK)
 		r->branch = false;
 	return rc;
@@ -268,7 +212,7 @@ receive_use_current(struct receive *r, struct error *err)
 	if (r->branch || receive_target(r) != NULL)
 		return ERR_OK;
 	rc = home_current(&r->home, gen, err);
-	return rc == ERR_OK && gen[0] != '\0' ? use_generation(r, gen, err)
+	return rc == ERR_OK && gen[0] != '\0' ? lineup_use(&r->line, gen, err)
 					      : rc;
 }
 
@@ -317,14 +261,18 @@ health_of(struct receive *r)
 	return health;
 }
 
-/* The master is away, or what came of it cannot be used: the session itself
- * has told what is worse. */
+/*
+ * The master is away: whatever was before, and whyever.  Or what came of it
+ * cannot be used: the session itself has told what is worse.
+ */
 static void
 tell_end(struct receive *r, enum err rc, const struct error *why)
 {
 	enum follow_health health = health_of(r);
 
-	if (rc != ERR_AGAIN)
+	if (!r->connected)
+		receive_set(r, FOLLOW_CONNECTING, why->msg);
+	else if (rc != ERR_AGAIN)
 		receive_set(r, FOLLOW_HOLE, why->msg);
 	else if (health == FOLLOW_PROTECTED || health == FOLLOW_CONNECTING)
 		receive_set(r, FOLLOW_CONNECTING, why->msg);
@@ -345,7 +293,7 @@ run(void *arg)
 			rest(r, RETRY_MAX_SEC);
 			continue;
 		}
-		r->was_protected = false;
+		r->was_protected = r->connected = false;
 		rc = session_run(r, false, &why);
 		(void)settle(r);
 		if (r->stop)

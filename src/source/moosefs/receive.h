@@ -44,6 +44,7 @@ struct receive_state {
 	char why[256];
 	struct when heard;
 	unsigned changes; /* of health, so far */
+	uint64_t connections; /* made so far */
 };
 
 enum err receive_open(struct receive **out, const struct receive_conf *conf,
@@ -57,13 +58,24 @@ enum err receive_start(struct receive *r, struct error *err) MUST_CHECK;
 void receive_stop(struct receive *r);
 void receive_state(struct receive *r, struct receive_state *out);
 
+/* What an earlier process left unsealed is to be sealed, too.  Before
+ * receive_start, and not where receive_once is to follow. */
+enum err receive_load(struct receive *r, struct error *err) MUST_CHECK;
+
+/* The generation that receives, and its name; NULL: there is none.  Not while
+ * a thread receives. */
+struct journal *receive_journal(struct receive *r, char gen[HOME_GEN_MAX]);
+/* The same of its figures, at any time; false: there is none. */
+bool receive_figures(struct receive *r, char gen[HOME_GEN_MAX],
+	struct journal_figures *out);
+
 /*
- * The generation to be sealed, or the newest, and its name; NULL: there is
- * none yet.  Generations come one after the other: receive_next goes on to the
- * next one, when this one is sealed, and closes this one.
+ * Generations come one after the other: the first that is to be sealed (NULL:
+ * there is none yet), whether there is one after it, and on to that one when
+ * this one is sealed, or cannot be opened.  For one thread.
  */
-struct journal *receive_journal(struct receive *r, bool newest,
-	char gen[HOME_GEN_MAX]);
+enum err receive_first(struct receive *r, char gen[HOME_GEN_MAX],
+	struct journal **out, struct error *err) MUST_CHECK;
 bool receive_has_next(struct receive *r);
 void receive_next(struct receive *r);
 

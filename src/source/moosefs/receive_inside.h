@@ -6,14 +6,10 @@
 
 #include <pthread.h>
 
+#include "source/moosefs/lineup.h"
 #include "source/moosefs/receive.h"
 
-enum { GENERATIONS_MAX = 16, STATES_MAX = 8 };
-
-struct generation {
-	struct journal *journal;
-	char name[HOME_GEN_MAX];
-};
+enum { STATES_MAX = 8 };
 
 struct receive {
 	struct receive_conf conf;
@@ -26,12 +22,14 @@ struct receive {
 	/* the receiving thread's own */
 	bool branch; /* the next connection begins a new generation */
 	unsigned behind; /* connections that ended before our last change */
-	bool was_protected; /* in this connection */
+	bool connected; /* in this session */
+	bool was_protected; /* likewise */
+
+	struct lineup line; /* the generations */
 
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t wake; /* stop */
-	struct generation gens[GENERATIONS_MAX]; /* the last one receives */
-	size_t n_gens;
+	uint64_t connections; /* that were made */
 	struct receive_state states[STATES_MAX]; /* the last one is now */
 	size_t n_states;
 	unsigned changes;
@@ -40,6 +38,8 @@ struct receive {
 /* ---- receive.c ---- */
 
 void receive_set(struct receive *r, enum follow_health health, const char *why);
+/* A connection was made. */
+void receive_connected(struct receive *r);
 /* So many seconds ago. */
 void receive_heard(struct receive *r, double ago);
 /* The generation that receives; NULL: none. */

@@ -587,7 +587,7 @@ session_run(struct receive *r, bool once, struct error *err)
 
 	mfs_lines_init(&s.lines);
 	if (rc == ERR_OK) {
-		receive_heard(r, 0);
+		receive_connected(r);
 		rc = start(&s, err);
 	}
 	if (rc == ERR_OK && s.gap && once)
