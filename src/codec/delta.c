@@ -4,16 +4,14 @@
  *
  * Two cursors go through the files.  As long as bytes are alike both advance;
  * where they part, delta_near finds where they go on.  Where it does not, the
- * cursors leap to an anchor ahead, or rather to where the bytes in front of it
- * would begin if the one file had only gained, or only lost, what lies between;
- * and if that is wrong, to right before the anchor.
+ * cursors leap to right before an anchor ahead.
  *
  * Why it takes no more than linear time: a search of delta_near comes only
  * after the smaller ones found nothing, so that it either leads further than
- * they could or ends in a leap; each anchor is leapt to twice at most; and
- * bytes that defeat the one or the other use up EFFORT, after which only the
- * smallest searches are made until the cursors have caught up.  What is sampled
- * for anchors has a limit of its own.
+ * they could or ends in a leap; each anchor is leapt to once; and bytes that
+ * defeat the one or the other use up EFFORT, after which only the smallest
+ * searches are made until the cursors have caught up.  What is sampled for
+ * anchors has a limit of its own.
  */
 #include "codec/delta.h"
 
@@ -31,9 +29,6 @@ enum {
 	/* Bytes hashed and compared in search for each byte of both files. */
 	EFFORT = 16,
 	EFFORT_FIRST = 4 << 20,
-	/* What was gained and lost on the way back from an anchor may add up
-	 * to this much. */
-	SLACK = 4 << 10,
 	BEFORE_ANCHOR = DELTA_NEAR / 2
 };
 
@@ -45,7 +40,6 @@ struct run {
 	struct delta_gear gear;
 	struct delta_near near;
 	struct delta_ahead ahead;
-	struct delta_anchor rewound; /* the last anchor that was */
 };
 
 static uint64_t
@@ -144,50 +138,23 @@ go_near(struct run *r, const struct delta_anchor *from, bool *found,
 	return ERR_OK;
 }
 
-/* As go_near, from back bytes before the anchor and not before the cursors. */
-static enum err
-go_before(struct run *r, const struct delta_anchor *anchor, uint64_t back,
-	bool *found, struct error *err)
-{
-	struct delta_anchor from = {
-		anchor->old - smaller(back, anchor->old - r->at.old),
-		anchor->new - smaller(back, anchor->new - r->at.new),
-	};
-
-	return go_near(r, &from, found, err);
-}
-
-/* Pass the anchors that a search before this one has had in view. */
-static void
-pass_seen(struct run *r, const struct delta_anchor *seen)
-{
-	struct delta_anchor a;
-
-	do
-		delta_ahead_pass(&r->ahead);
-	while (delta_ahead_next(&r->ahead, seen, &a) &&
-		a.old < seen->old + BEFORE_ANCHOR &&
-		a.new < seen->new + BEFORE_ANCHOR);
-}
-
+/* As go_near, from before the anchor on but not from before the cursors. */
 static enum err
 go_to_anchor(struct run *r, const struct delta_anchor *a, bool *found,
 	struct error *err)
 {
-	uint64_t back = smaller(a->old - r->at.old, a->new - r->at.new);
-	enum err rc;
+	struct delta_anchor from = {
+		a->old - smaller(BEFORE_ANCHOR, a->old - r->at.old),
+		a->new - smaller(BEFORE_ANCHOR, a->new - r->at.new),
+	};
 
 	if (tired(r, a)) {
-		delta_ahead_pass(&r->ahead);
+		delta_ahead_pass(&r->ahead, 0);
 		return ERR_OK;
 	}
-	if (r->rewound.old != a->old || r->rewound.new != a->new) {
-		r->rewound = *a;
-		return go_before(r, a, back + SLACK, found, err);
-	}
-	rc = go_before(r, a, BEFORE_ANCHOR, found, err);
-	pass_seen(r, a);
-	return rc;
+	/* The others that this has in view are of no more use. */
+	delta_ahead_pass(&r->ahead, BEFORE_ANCHOR - DELTA_MIN);
+	return go_near(r, &from, found, err);
 }
 
 static enum err

@@ -16,8 +16,8 @@
  * whose order has changed altogether are put: the result is right, and large.
  *
  * Memory: DELTA_MEMORY, whatever the files' size.  Time: a pass over each, a
- * limited part of them once more to sample what lies ahead, and at most
- * DELTA_SAMPLINGS times all that is left, which is half of it each time.
+ * limited part of them again to sample what lies ahead, and at most once all
+ * that is left.
  */
 #ifndef CODEC_DELTA_H
 #define CODEC_DELTA_H
@@ -31,7 +31,6 @@
 enum {
 	DELTA_MIN = 128, /* bytes that are worth taking over */
 	DELTA_NEAR = 64 << 10,
-	DELTA_SAMPLINGS = 16,
 	DELTA_MEMORY = 8 << 20
 };
 

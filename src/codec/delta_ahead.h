@@ -3,9 +3,10 @@
  * delta_ahead: anchors for who has lost his way, and how much is sampled for
  * that.
  *
- * What comes next is sampled first, 4 MiB of both files, then 64 MiB and so on;
- * at last all that is left, which is done again only where that has become half
- * of what it was, with samples twice as dense.
+ * What comes next is sampled first, 4 MiB of both files and then 64 MiB, as
+ * often as it takes but for a limit that grows with the way.  Where that does
+ * not help, all that is left is, once: those anchors, which are further apart,
+ * are kept to the end.
  */
 #ifndef CODEC_DELTA_AHEAD_H
 #define CODEC_DELTA_AHEAD_H
@@ -20,14 +21,15 @@
 
 struct delta_ahead {
 	struct delta_window *old, *new;
-	struct delta_anchors anchors;
+	struct delta_anchor from; /* where the way was lost last */
+	uint64_t reach; /* of the last sampling but for the far one */
+	uint64_t reached; /* bytes of both, of all of these */
+	struct delta_anchors anchors; /* of that */
+	bool complete; /* up to the files' ends, which are the last one */
 	size_t next;
-	struct delta_anchor from; /* where the last sampling began */
-	uint64_t reach; /* of that one, in bytes of either file */
-	uint64_t reached; /* bytes of both, in all but the wholes */
-	bool whole; /* to the files' ends */
-	unsigned wholes;
-	uint64_t whole_left; /* bytes, at the last one of these */
+	struct delta_anchor *far; /* those to the end, and that; or NULL */
+	size_t n_far, next_far;
+	bool far_turn; /* as long as the way is lost */
 };
 
 /* Both windows stay the caller's, and are used when there is sampling. */
@@ -35,13 +37,12 @@ void delta_ahead_init(struct delta_ahead *a, const struct delta_gear *gear,
 	struct delta_window *old, struct delta_window *new);
 void delta_ahead_fini(struct delta_ahead *a);
 
-/* The next anchor known that is not before at in either file.  Behind all
- * anchors to the files' ends come those themselves. */
+/* The next anchor known that is not before at in either file. */
 bool delta_ahead_next(struct delta_ahead *a, const struct delta_anchor *at,
 	struct delta_anchor *out);
 
-/* That one is of no use. */
-void delta_ahead_pass(struct delta_ahead *a);
+/* That one, and those up to that many bytes behind it, are of no use. */
+void delta_ahead_pass(struct delta_ahead *a, uint64_t behind);
 
 /* After all that are known: look for others behind at.  *more is false where
  * there is no point in that; where it is true there may be none, either. */
