@@ -17,7 +17,10 @@
 #include "source/moosefs/receive.h"
 #include "system/mfs_master.h"
 
-enum { NOTES_MAX = 32 };
+enum {
+	NOTES_MAX = 32,
+	VERSION_SEC = 3 /* for a master to tell its version */
+};
 
 struct moosefs {
 	struct source base;
@@ -400,12 +403,31 @@ moosefs_thaw(struct source *src, bool committed, struct error *err)
 	return journal_unpin(s->journal, &s->view, committed, err);
 }
 
+/* On a connection of its own, which nobody waits for but this capture. */
+static uint32_t
+ask_version(void *arg)
+{
+	const struct moosefs *s = arg;
+	const struct mfs_connect_conf conf = { .host = s->host,
+		.port = s->port,
+		.timeout_sec = VERSION_SEC };
+	struct error why = ERROR_INIT;
+	uint32_t version = 0;
+
+	return mfs_version(&conf, &version, &why) == ERR_OK ? version : 0;
+}
+
 static enum err
 moosefs_capture(struct source *src, struct sink *sink, struct error *err)
 {
 	struct moosefs *s = to_moosefs(src);
-	const struct capture_of of = { s->journal, &s->view, s->gen, s->label,
-		s->complete };
+	const struct capture_of of = { .journal = s->journal,
+		.view = &s->view,
+		.generation = s->gen,
+		.label = s->label,
+		.complete = s->complete,
+		.master = s->host != NULL ? ask_version : NULL,
+		.arg = s };
 
 	tell_notes(s, sink);
 	return capture_run(&of, sink, err);
@@ -478,7 +500,7 @@ const struct source_ops moosefs_source_ops = {
 	.scheme = "moosefs",
 	.summary = "the metadata of a MooseFS, from its master or from disk",
 	.options = moosefs_options,
-	.caps = { .follow = true },
+	.caps = { .change_map = true, .follow = true },
 	.open = moosefs_open,
 	.close = moosefs_close,
 	.describe = moosefs_describe,
