@@ -8,9 +8,11 @@
 #include <cmocka.h>
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fsx.h"
@@ -322,6 +324,35 @@ test_image_once(void **state)
 	end(&w);
 }
 
+/* A disk that is full (a limit on the size of files stands for it): that it is
+ * told once and for as long as it lasts, not between two attempts. */
+static void
+test_full_disk(void **state)
+{
+	const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+	const struct rlimit full = { 1000, RLIM_INFINITY };
+	struct receive_state s;
+	struct world w;
+	uint64_t last;
+
+	begin(&w);
+	start(&w);
+	wait_for(&w, fake_mfs_changes(w.master, 5));
+	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+	last = fake_mfs_changes(w.master, 200);
+	wait_health(&w, FOLLOW_HOLE);
+	for (int us = 0; us < 4000000; us += STEP_US) {
+		receive_state(w.r, &s);
+		assert_int_not_equal(s.health, FOLLOW_PROTECTED);
+		(void)usleep(STEP_US);
+	}
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	wait_for(&w, last);
+	check_lines(&w);
+	end(&w);
+}
+
 int
 main(void)
 {
@@ -332,6 +363,7 @@ main(void)
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_short_logs),
 		cmocka_unit_test(test_image_once),
+		cmocka_unit_test(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -451,10 +451,10 @@ judge(struct session *s, struct error *err)
 	if (s->has_image && s->head.version > s->seen)
 		s->seen = s->head.version;
 	rc = check_behind(s, err);
-	if (rc != ERR_OK || !s->has_image)
-		return rc;
-	journal_figures(s->j, &f);
-	rc = s->head.version > f.next ? rebase(s, err) : adopt(s, err);
+	if (rc == ERR_OK && s->has_image) {
+		journal_figures(s->j, &f);
+		rc = s->head.version > f.next ? rebase(s, err) : adopt(s, err);
+	}
 	return rc == ERR_OK ? journal_sync(s->j, err) : rc;
 }
 
