@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD = sizeof(uint64_t), WORDS = 4 };
+enum { WORD = sizeof(uint64_t), STRIDE = 4 * WORD };
 
 enum err
 delta_window_init(struct delta_window *w, const struct delta_file *file,
@@ -100,11 +100,11 @@ delta_view_alike(const struct delta_view *a, const struct delta_view *b)
 	const uint8_t *p = a->data, *q = b->data;
 	size_t n = a->len < b->len ? a->len : b->len, i = 0;
 
-	for (; n - i >= WORDS * WORD; i += WORDS * WORD) {
+	for (; n - i >= STRIDE; i += STRIDE) {
 		uint64_t d = 0;
 
-		for (size_t k = 0; k < WORDS; k++)
-			d |= differs(p + i + k * WORD, q + i + k * WORD);
+		for (size_t k = 0; k < STRIDE; k += WORD)
+			d |= differs(p + i + k, q + i + k);
 		if (d != 0)
 			break;
 	}

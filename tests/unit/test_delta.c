@@ -467,9 +467,11 @@ windows_have_no_edges(void **state)
 		struct bytes new = { 0 };
 
 		add_part(&new, &old, 0, at);
-		if (what == 0)
-			add(&new, &(uint8_t){ (uint8_t)~old.data[at] }, 1);
-		else if (what == 1)
+		if (what == 0) {
+			add_part(&new, &old, at, 1);
+			new.data[at] ^= 1;
+		}
+		if (what == 1)
 			add_kind(&new, &rng, RANDOM, RECORD);
 		at += what == 0 ? 1 : what == 1 ? 0 : RECORD;
 		add_part(&new, &old, at, old.len - at);
