@@ -18,7 +18,7 @@
 
 enum {
 	BATCH_RECORDS = 256 << 10, /* of segments that are loaded into a run */
-	TIER_FIRST = 128 << 10, /* records; the next tiers: four times more */
+	TIER_FIRST = 4 << 10, /* records; the next tiers: four times more */
 	TIERS = 32,
 	FAN = 4, /* runs of a tier that are folded into one */
 	FAN_LOADING = 64, /* the same, while many more are to come */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "repo/marks.h"
+#include "repo/session.h"
 #include "repo/snapshot_object.h"
 
 enum { NAMES_MAX = 1 << 30, BATCH = 256, BATCH_BYTES = 16 << 20 };
@@ -176,6 +177,41 @@ visit(struct walk *w, const char *name, struct error *err)
 	return rc;
 }
 
+/*
+ * One that this key made has a name that is known without a list: who follows
+ * asks for it every few seconds, among thousands.  No other has this uid.
+ */
+static enum err
+name_own(struct walk *w, struct error *err)
+{
+	char name[STORE_NAME_MAX + 1];
+	struct uid uid;
+
+	if (w->digits == NULL || strlen(w->digits) != UID_HEX ||
+		!hex_decode(w->digits, uid.b, UID_LEN))
+		return ERR_OK;
+	session_snapshot_name(name, repo_keys(w->repo)->ns_hex, &uid);
+	return collect(w, name, 0, err);
+}
+
+static enum err
+visit_all(struct walk *w, struct error *err)
+{
+	size_t at = 0;
+	enum err rc;
+
+	marks_fini(&w->marks);
+	rc = marks_read(&w->marks, repo_store(w->repo), repo_keys(w->repo),
+		NULL, NULL, err);
+	while (rc == ERR_OK && at < w->names.len) {
+		const char *name = (const char *)w->names.data + at;
+
+		at += strlen(name) + 1;
+		rc = visit(w, name, err);
+	}
+	return rc;
+}
+
 static void
 walk_free(struct walk *w)
 {
@@ -209,9 +245,7 @@ repo_each_snapshot_named(struct repo *r, const char *digits, unsigned flags,
 	repo_snapshot_fn *fn, repo_snapshot_bad_fn *bad, void *arg,
 	struct error *err)
 {
-	struct store *st = repo_store(r);
 	struct walk *w = NULL;
-	size_t at = 0;
 	enum err rc = walk_new(&w, r, err);
 
 	if (rc != ERR_OK)
@@ -221,14 +255,14 @@ repo_each_snapshot_named(struct repo *r, const char *digits, unsigned flags,
 	w->fn = fn;
 	w->bad = bad;
 	w->arg = arg;
-	rc = store_list(st, "snapshots", collect, w, err);
-	if (rc == ERR_OK)
-		rc = marks_read(&w->marks, st, repo_keys(r), NULL, NULL, err);
-	while (rc == ERR_OK && at < w->names.len) {
-		const char *name = (const char *)w->names.data + at;
-
-		at += strlen(name) + 1;
-		rc = visit(w, name, err);
+	rc = name_own(w, err);
+	if (rc == ERR_OK && w->names.len > 0)
+		rc = visit_all(w, err);
+	if (rc == ERR_OK && w->n == 0) {
+		buf_clear(&w->names);
+		rc = store_list(repo_store(r), "snapshots", collect, w, err);
+		if (rc == ERR_OK)
+			rc = visit_all(w, err);
 	}
 	if (rc == ERR_OK)
 		rc = hand_out(w, err);

@@ -7,12 +7,14 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/follow.h"
@@ -21,7 +23,7 @@
 #include "store/store_fault.h"
 #include "tests/lib/repo_tools.h"
 
-enum { SEALS = 400 };
+enum { SEALS = 1200, SOME = 100 };
 
 /* A driver that goes through a script instead of waiting. */
 struct fake {
@@ -34,6 +36,7 @@ struct fake {
 	struct follow_status seen;
 	bool broken; /* the repository */
 	bool deaf; /* who is told */
+	unsigned lists; /* of all snapshots */
 	bool keep; /* the directory, for the next run */
 	uint64_t waiting;
 	_Atomic bool stop;
@@ -109,7 +112,10 @@ static const struct source_ops fake_ops = {
 static enum fault
 decide(void *arg, uint64_t n, enum store_op op, const char *name)
 {
-	return ((struct fake *)arg)->broken ? FAULT_BEFORE : FAULT_NONE;
+	struct fake *f = arg;
+
+	f->lists += op == STORE_LIST && strcmp(name, "snapshots") == 0;
+	return f->broken ? FAULT_BEFORE : FAULT_NONE;
 }
 
 static bool
@@ -427,23 +433,69 @@ test_away(void **state)
 
 /* ---- many of them ---- */
 
+/* CPU seconds of this process. */
+static double
+cpu(void)
+{
+	struct timespec t;
+
+	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t), 0);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static unsigned
+descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		n++;
+	(void)closedir(d);
+	return n;
+}
+
+struct cost {
+	uint64_t ops;
+	double sec;
+	unsigned fds;
+};
+
+static struct cost
+seal_some(struct fake *f, const struct follow *to, unsigned n)
+{
+	struct error err = ERROR_INIT;
+	uint64_t before = store_fault_count(f->store);
+	struct cost c = { .sec = cpu() };
+
+	for (unsigned i = 0; i < n; i++) {
+		f->last++;
+		must(to->seal(to->arg, &err), &err);
+	}
+	c.ops = store_fault_count(f->store) - before;
+	c.sec = cpu() - c.sec;
+	c.fds = descriptors();
+	return c;
+}
+
 static void
 script_many(struct fake *f, const struct follow *to)
 {
-	struct error err = ERROR_INIT;
-	uint64_t ops[2] = { 0 }, before;
+	struct cost early, late;
 
-	for (unsigned i = 0; i < SEALS; i++) {
-		f->last++;
-		before = store_fault_count(f->store);
-		must(to->seal(to->arg, &err), &err);
-		if (i == SEALS / 4 || i == SEALS - 1)
-			ops[i == SEALS - 1] =
-				store_fault_count(f->store) - before;
-	}
-	print_message("operations of a sealing: %u, later %u\n",
-		(unsigned)ops[0], (unsigned)ops[1]);
-	assert_true(ops[1] <= ops[0] + 8);
+	(void)seal_some(f, to, SOME);
+	f->lists = 0;
+	early = seal_some(f, to, SOME);
+	(void)seal_some(f, to, SEALS - 3 * SOME);
+	late = seal_some(f, to, SOME);
+	print_message("%u sealings: %u operations, %.3f s; later %u, %.3f s\n",
+		SOME, (unsigned)early.ops, early.sec, (unsigned)late.ops,
+		late.sec);
+	assert_true(late.ops <= early.ops + 8);
+	assert_true(late.fds <= early.fds + 8);
+	assert_true(late.sec < early.sec * 4);
+	assert_int_equal(f->lists, 0);
 }
 
 /* A sealing costs the same however many there were. */
