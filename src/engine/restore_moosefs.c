@@ -14,6 +14,7 @@
  * is one of each, and each line was checked against the chain.
  */
 #include "engine/restore_moosefs.h"
+#include "engine/mfs_ended.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +31,7 @@
 #include "base/buf.h"
 #include "base/fsx.h"
 #include "codec/hash.h"
+#include "engine/mfs_ended.h"
 #include "engine/restore_moosefs_owner.h"
 
 enum { DIR_MODE = 0750, FILE_MODE = 0640, OUT_ROOM = 1 << 20 };
@@ -61,6 +63,7 @@ struct writing {
 	struct buf out;
 	const struct snapshot *snap;
 	struct hash_run hash; /* of the image */
+	struct mfs_ended ended;
 
 	/* ---- where the log is cut ---- */
 	bool has_before; /* the line before the image's version was seen */
@@ -281,11 +284,14 @@ check_hash(struct writing *w, struct error *err)
 static enum err
 write_image(struct writing *w, struct error *err)
 {
+	const struct mfs_image_fn walk = { .section = mfs_ended_section,
+		.data = mfs_ended_data,
+		.arg = &w->ended };
 	enum err rc = begin_file(w, image_tmp, err);
 
 	hash_run_init(&w->hash);
 	if (rc == ERR_OK)
-		rc = mfs_set_image(w->set, NULL, put_image, w, err);
+		rc = mfs_set_image(w->set, &walk, put_image, w, err);
 	if (rc == ERR_OK)
 		rc = check_hash(w, err);
 	if (rc == ERR_OK)
@@ -316,6 +322,7 @@ put_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	struct writing *w = arg;
 	bool later =
 		mfs_moment_is_before(&w->conf->until, line->id, line->seconds);
+	size_t before = w->out.len;
 	enum err rc;
 
 	if (line->surplus) {
@@ -332,14 +339,12 @@ put_line(void *arg, const struct mfs_set_line *line, bool *enough,
 	w->result->lines++;
 	w->result->last = line->id;
 	w->result->last_seconds = line->seconds;
-	w->result->bytes_log += line->len + 1;
-	w->report->progress->bytes_done += line->len + 1;
 	/* What is wrong behind it is of no concern. */
 	*enough = w->conf->until.kind == MFS_MOMENT_ID &&
 		  line->id == w->conf->until.id;
-	rc = buf_put(&w->out, line->p, line->len, err);
-	if (rc == ERR_OK)
-		rc = buf_put_u8(&w->out, '\n', err);
+	rc = mfs_ended_line(&w->ended, line->p, line->len, &w->out, err);
+	w->result->bytes_log += w->out.len - before;
+	w->report->progress->bytes_done += w->out.len - before;
 	if (rc == ERR_OK && w->out.len > OUT_ROOM / 2)
 		rc = flush(w, err);
 	return rc;
@@ -405,6 +410,21 @@ check_time_reached(const struct writing *w, struct error *err)
 	return ERR_OK;
 }
 
+static void
+note_ended(const struct writing *w)
+{
+	char text[300];
+
+	if (w->ended.n == 0)
+		return;
+	(void)snprintf(text, sizeof(text),
+		"%" PRIu64 " changes that end sessions of clients, which had "
+		"ended when the image was saved and are not in it, are "
+		"replaced by ones that do nothing: mfsmaster would refuse them",
+		w->ended.n);
+	note(w, text);
+}
+
 static enum err
 check_reached(const struct writing *w, struct error *err)
 {
@@ -447,6 +467,8 @@ write_log(struct writing *w, struct error *err)
 		*err = why;
 	if (rc == ERR_OK)
 		rc = check_reached(w, err);
+	if (rc == ERR_OK)
+		note_ended(w);
 	if (rc == ERR_OK)
 		rc = end_file(w, log_tmp, err);
 	return rc;
@@ -528,6 +550,7 @@ take_facts(struct writing *w)
 	r->id = f->id;
 	r->version = f->version;
 	r->last = f->version - 1;
+	mfs_ended_init(&w->ended, f->is_new);
 	w->report->progress->bytes_total += f->image_size;
 }
 
@@ -563,6 +586,7 @@ restore_moosefs_write(struct repo *r, const struct snapshot *snap,
 		undo(&w);
 	fsx_close(&w.dir);
 	mfs_set_close(w.set);
+	mfs_ended_fini(&w.ended);
 	buf_fini(&w.out);
 	return rc;
 }
