@@ -162,6 +162,7 @@ enum err
 edit_remove(struct edit *e, struct bytes from, struct bytes to,
 	struct error *err)
 {
+	struct item next;
 	enum err rc;
 
 	from = some(from);
@@ -181,6 +182,12 @@ edit_remove(struct edit *e, struct bytes from, struct bytes to,
 	}
 	rc = raise_floor(e, to, err);
 	if (rc != ERR_OK || e->old == NULL)
+		return rc;
+	/* To seek where the cursor is, between two nodes, would read the one
+	 * that it has left, each time anew. */
+	rc = cursor_peek(e->old, &next, err);
+	if (rc != ERR_OK || next.key.data == NULL ||
+		key_cmp(next.key.data, next.key.len, to.data, to.len) >= 0)
 		return rc;
 	return cursor_seek(e->old, to, err);
 }

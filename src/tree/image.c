@@ -333,6 +333,7 @@ own_limit(const struct image *img, uint64_t min, uint64_t max)
 	return min + ((max - min) * hash >> 16);
 }
 
+/* A piece that is there twice is fetched once. */
 static bool
 wants_rewrite(const struct image *img)
 {
@@ -342,7 +343,7 @@ wants_rewrite(const struct image *img)
 		own_limit(img, IMAGE_FRAGMENTS_MIN, IMAGE_FRAGMENTS_MAX);
 
 	return plan->n > pieces ||
-	       plan->spans_len - plan->len > plan->len * limit / 100;
+	       plan->spans_len > plan->len + plan->len * limit / 100;
 }
 
 static bool

@@ -742,6 +742,106 @@ one_change_costs_its_path(void **state)
 	free(s);
 }
 
+/* So much more of the new image is, in one piece, what of the old one is. */
+static void
+take_all(struct image *img, uint64_t off, uint64_t old_off, uint64_t len)
+{
+	assert_int_equal(image_take(img, off, old_off, len, &err), ERR_OK);
+}
+
+/* A shift of all of an image costs its nodes and no data, and one that shifts
+ * nothing, nothing. */
+static void
+a_shift_costs_nodes(void **state)
+{
+	const uint64_t windows = 20000, size = windows * IMAGE_WINDOW;
+	struct spy *s = malloc(sizeof(*s));
+	struct image_conf conf = { .old_size = size };
+	struct tree_io_count before, after;
+	struct image_figures f;
+	struct tree_root root;
+	struct image *img;
+	struct id old;
+
+	assert_non_null(s);
+	assert_int_equal(spy_init(s, false, &err), ERR_OK);
+	old = large_image(s, windows, false);
+	conf.old_root = &old;
+	for (uint64_t shift = 0; shift <= 44; shift += 44) {
+		before = tree_io_mem_count(s->mem);
+		conf.size = size + shift;
+		assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+		if (shift > 0)
+			assert_int_equal(image_replace(img, 0, s, shift, &err),
+				ERR_OK);
+		take_all(img, shift, 0, size / 2 + 5);
+		take_all(img, shift + size / 2 + 5, size / 2 + 5, size / 2 - 5);
+		assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+		image_free(img);
+		after = tree_io_mem_count(s->mem);
+		assert_int_equal(f.bytes_stored, shift);
+		assert_int_equal(f.windows_rewritten, 0);
+		assert_int_equal(after.data_get, before.data_get);
+		if (shift > 0)
+			assert_int_equal(root.count, windows + 1);
+		else
+			assert_true(id_eq(&root.id, &old));
+		assert_in_range(after.node_put - before.node_put, 0,
+			shift > 0 ? windows / 50 : 3);
+	}
+	assert_int_equal(root.weight, size + 44);
+	spy_fini(s);
+	free(s);
+}
+
+/* Millions of pieces of a few KB: what each stands for is found by going on,
+ * so that no node is read for each of them. */
+static void
+many_takes_read_each_node_once(void **state)
+{
+	enum { PIECE = 3000, NEW = 44 };
+	const uint64_t windows = 500, size = windows * IMAGE_WINDOW;
+	struct spy *s = malloc(sizeof(*s));
+	struct image_conf conf = { .old_size = size, .size = size };
+	struct tree_io_count before, after;
+	struct image_figures f;
+	struct tree_root root;
+	struct image *img;
+	uint64_t off = 0, node_put = 0;
+	struct id old;
+
+	assert_non_null(s);
+	assert_int_equal(spy_init(s, false, &err), ERR_OK);
+	old = large_image(s, windows, false);
+	conf.old_root = &old;
+	for (int i = 0; i < 2; i++) {
+		before = tree_io_mem_count(s->mem);
+		assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+		for (off = 0; off + PIECE <= size; off += PIECE) {
+			assert_int_equal(image_replace(img, off,
+						 (uint8_t *)s + off % 999, NEW,
+						 &err),
+				ERR_OK);
+			take_all(img, off + NEW, off + 1, PIECE - NEW);
+		}
+		assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+		image_free(img);
+		after = tree_io_mem_count(s->mem);
+		print_message("nodes read %llu, stored %llu; extents %llu\n",
+			(unsigned long long)(after.node_get - before.node_get),
+			(unsigned long long)(after.node_put - before.node_put),
+			(unsigned long long)root.count);
+		assert_int_equal(f.windows_rewritten, 0);
+		/* Three cursors, on two to three levels. */
+		assert_in_range(after.node_get - before.node_get, 0,
+			i == 0 ? 20 : 2 * node_put + 20);
+		node_put = after.node_put - before.node_put;
+		old = root.id;
+	}
+	spy_fini(s);
+	free(s);
+}
+
 /*
  * More extents than the queue holds behind a piece whose chunk is not full:
  * windows in three states, each of which is told apart by its bytes.
@@ -885,9 +985,13 @@ edit_once(struct world *w, uint64_t fail_at)
 	for (uint64_t off = 0; off < IMAGE_WINDOW && rc == ERR_OK; off += 64)
 		rc = image_replace(img, off, w->data + off, 2, &err);
 	for (uint64_t off = IMAGE_WINDOW;
-		off + 200000 < conf.size && rc == ERR_OK; off += 300000)
+		off + 250000 < conf.size && rc == ERR_OK; off += 300000) {
 		rc = image_replace(img, off, w->data + off,
 			off % 900000 == 0 ? 2 : 200000, &err);
+		if (rc == ERR_OK)
+			rc = image_take(img, off + 200000, off + 190000, 50000,
+				&err);
+	}
 	if (rc == ERR_OK)
 		rc = image_finish(img, &root, &f, &err);
 	image_free(img);
@@ -935,11 +1039,35 @@ order_is_demanded(void **state)
 	assert_int_equal(image_punch(img, 90, 11, &err), ERR_USAGE);
 	assert_int_equal(image_punch(img, 90, UINT64_MAX, &err), ERR_USAGE);
 	assert_int_equal(image_replace(img, 101, "", 0, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 20, 0, 1, &err), ERR_USAGE);
 	assert_int_equal(image_replace(img, 98, "ab", 2, &err), ERR_OK);
 	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
 	assert_int_equal(root.count, 2);
 	assert_int_equal(root.weight, 4);
 	assert_int_equal(f.bytes_stored, 4);
+	image_free(img);
+
+	conf.old_root = &root.id;
+	conf.old_size = 100;
+	conf.size = 200;
+	assert_int_equal(image_open(&img, &s->io, &conf, &err), ERR_OK);
+	assert_int_equal(image_take(img, 10, 20, 30, &err), ERR_OK);
+	assert_int_equal(image_take(img, 39, 50, 1, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 40, 49, 1, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 40, 101, 0, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 40, 60, 41, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 40, 60, UINT64_MAX, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 190, 60, 11, &err), ERR_USAGE);
+	/* None of these has moved on; what stays in its place does. */
+	assert_int_equal(image_take(img, 50, 50, 10, &err), ERR_OK);
+	assert_int_equal(image_replace(img, 59, "a", 1, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 60, 59, 1, &err), ERR_USAGE);
+	assert_int_equal(image_take(img, 160, 60, 40, &err), ERR_OK);
+	assert_int_equal(image_finish(img, &root, &f, &err), ERR_OK);
+	/* "ab" at 98 is there, and at 198. */
+	assert_int_equal(root.count, 2);
+	assert_int_equal(root.weight, 4);
+	assert_int_equal(f.bytes_stored, 0);
 	image_free(img);
 	spy_fini(s);
 	free(s);
@@ -955,6 +1083,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(scattered_into_data),
 		cmocka_unit_test(scattered_into_a_hole),
 		cmocka_unit_test(one_change_costs_its_path),
+		cmocka_unit_test(a_shift_costs_nodes),
+		cmocka_unit_test(many_takes_read_each_node_once),
 		cmocka_unit_test(queue_fills),
 		cmocka_unit_test(any_use_may_fail),
 	};
