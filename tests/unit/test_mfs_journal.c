@@ -480,6 +480,20 @@ test_late_seal(void **state)
 	assert_int_equal(count(dir, "metadata"), 3);
 	seal(j, 15, 1);
 	assert_int_equal(count(dir, "metadata"), 1);
+	for (uint64_t id = 21; id <= 30; id++)
+		(void)add(j, id, 0);
+	seal(j, 15, 2);
+	adopt(j, 25);
+	for (uint64_t id = 31; id <= 40; id++)
+		(void)add(j, id, 0);
+	adopt(j, 35);
+	seal(j, 25, 2);
+	/* What the last snapshot has, and what comes next. */
+	assert_int_equal(count(dir, "metadata"), 2);
+	assert_int_equal(count(dir, "changelog"), 2);
+	seal(j, 35, 1);
+	assert_int_equal(count(dir, "metadata"), 1);
+	assert_int_equal(count(dir, "changelog"), 1);
 	journal_close(j);
 }
 
