@@ -48,7 +48,8 @@ to_sink(struct sink *s)
 
 /*
  * What the local cache cannot give is read from the source: so are all entries
- * from here on.  The lookups that edits of images depend on still fail.
+ * from here on.  The lookups that edits of images depend on still fail, where
+ * the image could not come whole instead (sink_image_again).
  */
 static enum err
 lose_previous(struct backup_sink *s, struct error *err)
