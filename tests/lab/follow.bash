@@ -7,6 +7,21 @@
 #	load follow
 
 FOLLOWER=
+NETWORK=
+
+# mfs_via MASTER NAME LISTEN: NAME is the same master behind a network that can
+# be cut (tcp-cut), by the file $T/mode.
+mfs_via() {
+	mkdir -p "$LAB/$2"
+	ln -sfn "$(mfs_data "$1")" "$LAB/$2/data"
+	case $3 in
+	*:*) echo "$3" >"$LAB/$2/address" ;;
+	*) echo "127.0.0.1:$3" >"$LAB/$2/address" ;;
+	esac
+	echo pass >"$T/mode"
+	"$BATS_TEST_DIRNAME/tcp-cut" "$3" "$(cat "$LAB/$1/port")" "$T/mode" 3>&- &
+	NETWORK=$!
+}
 
 # follow_start [NAME [options]]
 follow_start() {
@@ -28,13 +43,19 @@ follow_end() {
 
 teardown() {
 	[ -z "$FOLLOWER" ] || SIGNAL=KILL follow_end || true
+	[ -z "$NETWORK" ] || kill "$NETWORK" 2>/dev/null || true
 	rm -rf "${T:?}"
 }
 
-status_of() { # FIELD
+# Where follow keeps what it has of a master.
+journal_of() {
+	echo "$T/j/$(mfs_address "$1" | sed 's/[][]//g; s/:\([0-9]*\)$/_\1/')"
+}
+
+status_of() { # FIELD [NAME]
 	python3 -c 'import json,sys
 print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
-		"$T/j/$(mfs_address "${2:-a}" | tr : _)/status.json" "$1" 2>/dev/null
+		"$(journal_of "${2:-a}")/status.json" "$1" 2>/dev/null
 }
 
 # until_is FIELD VALUE [NAME], for up to 20 s
@@ -45,7 +66,7 @@ until_is() {
 		sleep 0.1
 	done
 	echo "$1 is $(status_of "$1" "$3"), not $2"
-	cat "$T/follow.err" "$T/events"
+	grep -v '"seal"' "$T/follow.err" "$T/events" | tail -n 30
 	return 1
 }
 

@@ -85,7 +85,9 @@ mfs_stop() {
 }
 
 # What a metalogger connects to; the directory of a master's files.
-mfs_address() { echo "127.0.0.1:$(cat "$LAB/$1/port")"; }
+mfs_address() {
+	cat "$LAB/$1/address" 2>/dev/null || echo "127.0.0.1:$(cat "$LAB/$1/port")"
+}
 mfs_data() { echo "$LAB/$1/data"; }
 
 # mfs_ops NAME DIR COUNT [PER_SECOND]: so many changes, below DIR.
@@ -96,11 +98,36 @@ mfs_ops() {
 	"$(mfs_ops_program)" 127.0.0.1 $port "$@"
 }
 
+# mfs_ops_on NAME PER_SECOND: changes without an end, or until mfs_ops_off NAME.
+mfs_ops_on() {
+	"$(mfs_ops_program)" 127.0.0.1 $(($(cat "$LAB/$1/port") + 2)) /all 100000000 "$2" \
+		>/dev/null 2>&1 3>&- &
+	echo $! >"$LAB/$1/client.pid"
+}
+mfs_ops_off() {
+	kill "$(cat "$LAB/$1/client.pid")" 2>/dev/null || true
+	rm "$LAB/$1/client.pid"
+}
+
 mfs_ops_program() {
 	local program
 	program=$(dirname "${COFFER:-$PWD/build/coffer}")/tests/lab/mfsops
 	[ -x "$program" ] && echo "$program"
 }
+
+# mfs_plain_restore DIR: what a plain "mfsmaster -a restore" makes of a
+# directory, DIR/metadata.mfs; its status is in $plain.
+mfs_plain_restore() {
+	printf '%s = %s\n' WORKING_USER "$(id -un)" WORKING_GROUP "$(id -gn)" \
+		NICE_LEVEL 0 DISABLE_OOM_KILLER 0 DATA_PATH "$1" >"$T/plain.cfg"
+	plain=0
+	PATH=$PATH:/usr/sbin:/sbin mfsmaster -f -c "$T/plain.cfg" -a restore \
+		>"$T/plain.log" 2>&1 3>&- || plain=$?
+	echo "plain: status $plain"
+}
+
+# The version of an image: the id of the first change that is not in it.
+mfs_version() { od -An -v -tu8 --endian=big -j 8 -N 8 "$1" | tr -d ' '; }
 
 # The ids of a log file's first and last line.
 mfs_first_id() { head -n 1 "$1" | cut -d : -f 1; }
@@ -109,6 +136,7 @@ mfs_last_id() { tail -n 1 "$1" | cut -d : -f 1; }
 teardown_file() {
 	local dir
 	for dir in "$LAB"/*/; do
+		[ ! -e "$dir/client.pid" ] || kill "$(cat "$dir/client.pid")" 2>/dev/null || true
 		[ ! -e "$dir/master.cfg" ] || SIGNAL=KILL mfs_stop "$(basename "$dir")"
 		[ ! -e "$dir/ceph.conf" ] || SIGNAL=KILL ceph_cluster_stop "$(basename "$dir")"
 	done

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A real MooseFS master is followed, and one of the two or both are killed,
 # moved on by an hour, or replaced.  What is told as protected is compared with
-# the master's own files.  Ports 9600 to 9642.
+# the master's own files.  Ports 9600 to 9643.
 
 load lab
 load follow
@@ -270,7 +270,7 @@ journal_last() {
 	follow_end
 	grep -q '"other id"' "$T/events"
 	same_as_master o
-	[ -d "$T/j/$(mfs_address o | tr : _)/${name#*#}" ]
+	[ -d "$(journal_of o)/${name#*#}" ]
 	mfs_stop o
 }
 
@@ -297,6 +297,24 @@ journal_last() {
 	[ "$(cat "$T/last")" -eq $((last - 21)) ]
 }
 
+@test "moosefs: over IPv6" {
+	python3 -c 'import socket; socket.create_server(("::1", 0), family=socket.AF_INET6)' ||
+		skip "there is no ::1 here"
+	new_repo
+	mfs_via a six '[::1]:9643'
+	follow_start six
+	until_is state protected six
+	mfs_ops a /six 300 >/dev/null
+	sleep 0.3
+	caught_up six
+	follow_end
+	same_as_master six
+	[ "$(cat "$T/last")" = "$(last_of)" ]
+	coffer snapshots --json | grep -qF '"moosefs:[::1]:9643#'
+	coffer backup -q 'moosefs:[::1]:9643'
+	same_as_master six
+}
+
 @test "moosefs: the status of what is followed, and its exit status" {
 	new_repo
 	follow_start
@@ -306,7 +324,7 @@ journal_last() {
 	fails_with 1 "another process follows" follow \
 		"moosefs:$(mfs_address a)" -o journal="$T/j"
 	SIGNAL=KILL follow_end || true
-	printf '{"x":1}' >"$T/j/$(mfs_address a | tr : _)/status.json"
+	printf '{"x":1}' >"$(journal_of a)/status.json"
 	coffer follow --status "$T/j" && false
 	fails_with 1 "nothing is followed here" follow --status "$T/none"
 }

@@ -8,6 +8,9 @@
 bats_require_minimum_version 1.5.0
 load lab
 
+# Of mfs_plain_restore.
+plain=
+
 # One master with a saved image in the middle of its life, killed in the end.
 # $LAB/dead is what it left; $LAB/tree that as a snapshot holds it.
 setup_file() {
@@ -31,9 +34,7 @@ setup_file() {
 	lay_out "$LAB/tree" "$LAB/dead/metadata.mfs.back" "$LAB/log"
 }
 
-number() { od -An -v -tu8 --endian=big -j "$2" -N 8 "$1" | tr -d ' '; }
-version() { number "$1" 8; }
-id_of() { printf '%016x' "$(number "$1" 16)"; }
+id_of() { od -An -v -tx8 --endian=big -j 16 -N 8 "$1" | tr -d ' '; }
 
 # lay_out DIR IMAGE LOG [FIRST_PER_SEGMENT]: as coffer keeps it.
 lay_out() {
@@ -41,20 +42,10 @@ lay_out() {
 	to=$1/$(id_of "$2")
 	mkdir -p "$to/changelog"
 	cp "$2" "$to/metadata.mfs"
-	awk -v v="$(version "$2")" -v d="$to/changelog" -v each="${4:-97}" -F : '
+	awk -v v="$(mfs_version "$2")" -v d="$to/changelog" -v each="${4:-97}" -F : '
 		$1 < v { next }
 		n++ % each == 0 { f = sprintf("%s/%020d", d, $1) }
 		{ print > f }' "$3"
-}
-
-# plain_restore DIR: what a plain "mfsmaster -a restore" makes of a directory; its
-# status in $plain, and the version of the image.
-plain_restore() {
-	printf '%s = %s\n' WORKING_USER "$(id -un)" WORKING_GROUP "$(id -gn)" \
-		NICE_LEVEL 0 DISABLE_OOM_KILLER 0 DATA_PATH "$1" >"$T/plain.cfg"
-	plain=0
-	mfsmaster -f -c "$T/plain.cfg" -a restore >"$T/plain.log" 2>&1 3>&- || plain=$?
-	echo "plain: status $plain"
 }
 
 # The content of an image, in an order that does not depend on hash tables.
@@ -69,7 +60,7 @@ reference() {
 	@*) awk -F '[: |]+' -v t="${2#@}" '$2 > t { exit } { print }' "$LAB/log" ;;
 	*) awk -F : -v n="$2" '$1 <= n' "$LAB/log" ;;
 	esac >"$1/changelog.0.mfs"
-	plain_restore "$1"
+	mfs_plain_restore "$1"
 	[ "$plain" -eq 0 ]
 }
 
@@ -88,7 +79,7 @@ refused() {
 	[ ! -e "$T/new" ]
 }
 
-V() { version "$LAB/dead/metadata.mfs.back"; }
+V() { mfs_version "$LAB/dead/metadata.mfs.back"; }
 N() { mfs_last_id "$LAB/log"; }
 
 # What follows takes its own tree, of which it spoils one thing.
@@ -112,7 +103,7 @@ beside() {
 		cp "$f" "$T/plain/changelog.$n.mfs"
 		n=$((n + 1))
 	done
-	plain_restore "$T/plain"
+	mfs_plain_restore "$T/plain"
 }
 
 @test "all of it: the same file system as the dead master's own files make" {
@@ -120,7 +111,7 @@ beside() {
 	to_new --json >"$T/summary"
 	reference "$T/ref" "$(N)"
 	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/new/metadata.mfs")
-	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 	[ "$(jq -r .proof "$T/summary")" = proven ]
 	[ "$(jq -r .last_change "$T/summary")" -eq "$(N)" ]
 	[ "$(jq -r '.next | length' "$T/summary")" -gt 3 ]
@@ -143,16 +134,16 @@ beside() {
 	to_new -o until=$mid -q
 	reference "$T/ref" $mid
 	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/new/metadata.mfs")
-	[ "$(version "$T/new/metadata.mfs")" -eq $((mid + 1)) ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $((mid + 1)) ]
 	rm -rf "$T/new" "$T/ref"
 	second=$(sed -n 's/^[0-9]*: \([0-9]*\)|.*/\1/p' "$LAB/log" | sort -n | uniq | tail -n 2 | head -n 1)
 	to_new -o until="$(date -u -d "@$second" +%Y-%m-%dT%H:%M:%SZ)" -q
 	reference "$T/ref" "@$second"
 	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/new/metadata.mfs")
-	[ "$(version "$T/new/metadata.mfs")" -le "$(N)" ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -le "$(N)" ]
 	rm -rf "$T/new"
 	to_new -o until=$(($(V) - 1)) -q
-	[ "$(version "$T/new/metadata.mfs")" -eq "$(V)" ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq "$(V)" ]
 	rm -rf "$T/new"
 	fails_with 1 "an older snapshot" restore "$IT" --to "moosefs:$T/new" -o until=$(($(V) - 2))
 	fails_with 1 "a later snapshot" restore "$IT" --to "moosefs:$T/new" -o until=$(($(N) + 1))
@@ -167,7 +158,7 @@ beside() {
 	drop_later
 	beside
 	[ "$plain" -eq 0 ]
-	[ "$(version "$T/plain/metadata.mfs")" -eq "$FIRST" ]
+	[ "$(mfs_version "$T/plain/metadata.mfs")" -eq "$FIRST" ]
 	back_up "$T/tree"
 	refused "$NAME: its last line is cut off"
 }
@@ -178,7 +169,7 @@ beside() {
 	drop_later
 	beside
 	[ "$plain" -eq 0 ]
-	[ "$(version "$T/plain/metadata.mfs")" -eq "$FIRST" ]
+	[ "$(mfs_version "$T/plain/metadata.mfs")" -eq "$FIRST" ]
 	back_up "$T/tree"
 	refused "$NAME: its last line is cut off"
 }
@@ -187,7 +178,7 @@ beside() {
 	spoilt
 	sed -i '40{N;s/^\([^(]*([0-9]*\).*\n/\1/}' "$SEGMENT"
 	beside
-	[ "$plain" -ne 0 ] || [ "$(version "$T/plain/metadata.mfs")" -le "$(N)" ]
+	[ "$plain" -ne 0 ] || [ "$(mfs_version "$T/plain/metadata.mfs")" -le "$(N)" ]
 	back_up "$T/tree"
 	refused "$NAME: line 40"
 }
@@ -200,7 +191,7 @@ beside() {
 	drop_later
 	beside
 	[ "$plain" -eq 0 ]
-	[ "$(version "$T/plain/metadata.mfs")" -eq "$at" ]
+	[ "$(mfs_version "$T/plain/metadata.mfs")" -eq "$at" ]
 	back_up "$T/tree"
 	refused "$NAME: changes $at to $((at + 9999)) are missing"
 }
@@ -241,7 +232,7 @@ beside() {
 	beside
 	back_up "$T/tree"
 	refused "$NAME: change $((FIRST + 89)) has two different texts"
-	echo "mfsmaster made $(version "$T/plain/metadata.mfs" || true), status $plain"
+	echo "mfsmaster made $(mfs_version "$T/plain/metadata.mfs" || true), status $plain"
 }
 
 @test "an overlap of equal lines is none" {
@@ -253,8 +244,39 @@ beside() {
 	cp "$T/both" "$SEGMENT"
 	back_up "$T/tree"
 	to_new -q
-	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 	[ "$(mfs_last_id "$T/new/changelog.0.mfs")" -eq "$(N)" ]
+}
+
+# mfsmaster leaves a session that its client has closed out of the image, and
+# deletes it two minutes later; here that line is at hand at once.
+@test "a session that had ended when the image was saved: mfsmaster refuses its own log, here it is restored" {
+	spoilt
+	last=$(N)
+	second=$(tail -n 1 "$LAB/log" | sed 's/^[0-9]*: \([0-9]*\).*/\1/')
+	added=$(awk -F : -v v="$(V)" '$1 >= v' "$LAB/log" | sed -n 's/.*|SESADD(.*):\([0-9]*\)$/\1/p' | head -n 1)
+	[ "$added" -gt 1 ]
+	SEGMENT=$(find "$T/tree/$ID/changelog" -type f | sort | tail -n 1)
+	printf '%s\n' "$((last + 1)): $second|SESDEL(1)" \
+		"$((last + 2)): $second|SESDEL($added)" \
+		"$((last + 3)): $second|ACCESS(1)" >>"$SEGMENT"
+	beside
+	[ "$plain" -eq 1 ]
+	grep -q 'SESDEL(1)' "$T/plain.log"
+	grep -q 'Bad session id' "$T/plain.log"
+	back_up "$T/tree"
+	to_new 2>"$T/err" | grep -q proven
+	grep -q '^1 changes that end sessions' "$T/err"
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $((last + 4)) ]
+	# All is there that was before, and the sessions are gone.
+	reference "$T/ref" "$last"
+	cmp <(dump "$T/ref/metadata.mfs" | grep -a '^EDGE') <(dump "$T/new/metadata.mfs" | grep -a '^EDGE')
+	dump "$T/ref/metadata.mfs" | grep -aq "^SESSION|s: *$added|"
+	dump "$T/new/metadata.mfs" | grep -aqE "^SESSION\|s: *(1|$added)\|" && false
+	rm -rf "$T/new"
+	to_new -q -o prove=no 2>/dev/null
+	[ "$(tail -n 3 "$T/new/changelog.0.mfs")" = "$(printf '%s\n' "$((last + 1)): $second|IDLE()" \
+		"$((last + 2)): $second|SESDEL($added)" "$((last + 3)): $second|ACCESS(1)")" ]
 }
 
 @test "finding 7: a plain start from what was restored has an image to give at once" {
@@ -262,7 +284,7 @@ beside() {
 	mkdir -p "$LAB/r$BATS_TEST_NUMBER"
 	coffer restore "$IT" --to "moosefs:$LAB/r$BATS_TEST_NUMBER/data" -o owner="$OWNER" -q
 	mfs_start "r$BATS_TEST_NUMBER" 9710
-	[ "$(version "$LAB/r$BATS_TEST_NUMBER/data/metadata.mfs.back")" -eq $(($(N) + 1)) ]
+	[ "$(mfs_version "$LAB/r$BATS_TEST_NUMBER/data/metadata.mfs.back")" -eq $(($(N) + 1)) ]
 	mfs_ops "r$BATS_TEST_NUMBER" /after 8
 	mfs_stop "r$BATS_TEST_NUMBER"
 	mfsmetadump "$LAB/r$BATS_TEST_NUMBER/data/metadata.mfs" >"$T/dump"
@@ -295,7 +317,7 @@ beside() {
 	[ "$(mfs_first_id "$LAB/log")" -eq 1 ]
 	back_up "$T/tree"
 	to_new -q
-	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 	[ "$(id_of "$T/new/metadata.mfs")" = "$(id_of "$LAB/dead/metadata.mfs.back")" ]
 }
 
@@ -326,7 +348,7 @@ beside() {
 	: >"$T/new/coffer-restore.log"
 	to_new -q
 	[ ! -e "$T/new/coffer-restore.image" ]
-	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 	to_new -q && false
 	to_new --dry-run && false
 	fails_with 2 "no option" restore "$IT" --to "moosefs:$T/x" -o a=b
@@ -346,7 +368,7 @@ beside() {
 	chmod 755 "$T"
 	coffer restore "$IT" --to "moosefs:$T/new" -q
 	[ "$(stat -c %U "$T/new" "$T/new"/* | sort -u)" = mfs ]
-	[ "$(version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
+	[ "$(mfs_version "$T/new/metadata.mfs")" -eq $(($(N) + 1)) ]
 }
 
 @test "what the moosefs source makes of the dead master's directory" {
@@ -361,7 +383,7 @@ beside() {
 	mkdir "$T/hand"
 	cp "$T"/files/*/metadata.mfs "$T/hand/metadata.mfs.back"
 	cat "$T"/files/*/changelog/* >"$T/hand/changelog.0.mfs"
-	plain_restore "$T/hand"
+	mfs_plain_restore "$T/hand"
 	cmp <(dump "$T/ref/metadata.mfs") <(dump "$T/hand/metadata.mfs")
 }
 
