@@ -8,7 +8,8 @@
 #   make lint     layers, format, static analysis, scripts, man pages
 #   make asan     the tests under AddressSanitizer and UBSan; tsan: under TSan
 #   make fuzz     every fuzz target for FUZZ_SEC seconds
-#   make soak     the simulator for SOAK_STEPS steps, and all its mutants
+#   make soak     the simulator for SOAK_STEPS steps, and all its mutants; a
+#                 MooseFS master and each disaster, ten times
 #   make cover    which lines the tests reach
 #   make install  to PREFIX (/usr/local), below DESTDIR
 #
@@ -63,13 +64,15 @@ fuzz:
 	@tools/fuzz
 
 soak:
-	@tools/deps build check
+	@tools/deps build check lab
 	@test -f $(B)/build.ninja || $(SETUP) -Dtests=enabled $(B)
 	@test -d $(B)/tests || meson setup --reconfigure -Dtests=enabled $(B)
-	@ninja -C $(B) tests/sim/sim
+	@ninja -C $(B) coffer tests/sim/sim tests/lab/mfsops
 	@$(B)/tests/sim/sim --random --total $(SOAK_STEPS) --want
 	@tests/sim/mutants/run $(B) $(B)/tests/sim/sim all
 	@tests/spin/run-spin soak
+	@COFFER=$(abspath $(B))/coffer MFS_ROUNDS=10 MFS_OPS=1000000 \
+		bats tests/lab/mfs_disasters.bats
 
 cover:
 	@tools/deps build check lab cover

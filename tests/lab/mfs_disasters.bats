@@ -1,0 +1,277 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Everything that can go wrong, one after the other in an order that is drawn,
+# while changes are made without a pause.  After each, what the status told as
+# protected before is restored from the newest snapshot and compared with what
+# mfsmaster makes of the master's own image and log up to the same change.
+#
+# MFS_SEED repeats a run; MFS_ROUNDS is how often each comes, MFS_OPS how many
+# changes there are at least (make soak has more of both).
+# Ports 9930 to 9932, and 9934 for the network in between.
+
+bats_require_minimum_version 1.5.0
+load lab
+load follow
+
+OPS=${MFS_OPS:-100000}
+DISASTERS='coffer master both restarts stall drop full hour'
+
+setup_file() { export PATH=$PATH:/usr/sbin:/sbin; }
+
+load_off() {
+	: >"$T/enough"
+	[ ! -e "$T/client" ] || kill "$(cat "$T/client")" 2>/dev/null || true
+	[ -z "$LOAD" ] || wait "$LOAD" || true
+	LOAD=
+}
+
+teardown() {
+	load_off
+	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 8 "$T/summary" "$T/err" "$T/events" "$T/follow.err" || true
+	[ -z "$NETWORK" ] || kill "$NETWORK" 2>/dev/null || true
+	[ -z "$FOLLOWER" ] || SIGNAL=KILL follow_end || true
+	umount "$T/j" 2>/dev/null || true
+	rm -rf "${T:?}"
+}
+
+# below N: 0 to N - 1, by the seed.
+below() {
+	RANDOM_AT=$(((RANDOM_AT * 1103515245 + 12345) % 2147483648))
+	DRAWN=$((RANDOM_AT / 65536 % $1))
+}
+
+shuffled() {
+	local list i
+	read -ra list <<<"$1"
+	for ((i = ${#list[@]} - 1; i > 0; i--)); do
+		below $((i + 1))
+		set -- "${list[i]}" "${list[DRAWN]}"
+		list[i]=$2
+		list[DRAWN]=$1
+	done
+	ORDER="${list[*]}"
+}
+
+# A little, so that it is not always at the same point.
+a_moment() {
+	below 900
+	sleep "0.$((DRAWN + 100))"
+}
+
+# The master starts so many seconds before its next full hour; without them, up
+# to 20.
+master_up() {
+	local before=$1
+	if [ -z "$before" ]; then
+		below 18
+		before=$((DRAWN + 2))
+	fi
+	HOURS=$((HOURS + 1))
+	mfs_start s 9930 --at "$(date -u -d "2026-11-21 UTC + $HOURS hours - $before seconds" '+%F %T')"
+}
+
+# Changes all the time, by a client that never ends by itself: mfsmaster forgets
+# those that do when it saves an image, and cannot restore its own log then.
+load_on() {
+	while [ ! -e "$T/enough" ]; do
+		"$(mfs_ops_program)" 127.0.0.1 9932 /load 100000000 4500 >/dev/null 2>&1 &
+		echo $! >"$T/client"
+		wait $! || sleep 0.2
+	done
+}
+
+# own LAST: the master's own set up to a change, in $T/dead: its newest image
+# that is not newer, and the lines behind it.  Its log is written by another
+# process of it, and renamed when an hour ends.
+own() {
+	local image v=1 f _
+	rm -rf "$T/dead"
+	mkdir "$T/dead"
+	printf 'MFSM NEW' >"$T/dead/metadata.mfs.back"
+	for image in "$(mfs_data s)"/metadata.mfs.back*; do
+		cp "$image" "$T/image"
+		f=$(mfs_version "$T/image")
+		if [ "${f:-0}" -gt "$v" ] && [ "$f" -le $(($1 + 1)) ]; then
+			v=$f
+			mv "$T/image" "$T/dead/metadata.mfs.back"
+		fi
+	done
+	for _ in $(seq 100); do
+		cat "$(mfs_data s)"/changelog.*.mfs 2>/dev/null | sort -n -t : -k 1,1 -u |
+			awk -F : -v a="$v" -v b="$1" '$1 >= a && $1 <= b' >"$T/dead/changelog.0.mfs"
+		[ "$(wc -l <"$T/dead/changelog.0.mfs")" -eq $(($1 + 1 - v)) ] && break
+		sleep 0.1
+	done
+	echo "the master's own: image $v, $(wc -l <"$T/dead/changelog.0.mfs") lines up to $1"
+	[ "$(wc -l <"$T/dead/changelog.0.mfs")" -eq $(($1 + 1 - v)) ]
+	mfs_plain_restore "$T/dead"
+	[ "$(mfs_version "$T/dead/metadata.mfs")" -eq $(($1 + 1)) ]
+}
+
+# The content of an image, in an order that does not depend on hash tables, and
+# without the clients' sessions: how much each did, and those that are gone and
+# not deleted yet, are not in the log.
+dump() { mfsmetadump "$1" | grep -av -e '^SESSION|' -e '^# section header: SESS' | sort; }
+
+# kept LAST: the newest snapshot has it, and is what the master had then.
+kept() {
+	local last _
+	for _ in $(seq 300); do
+		[ "$(status_of sealed net)" -ge "$1" ] && break
+		sleep 0.1
+	done
+	rm -rf "$T/new"
+	coffer restore latest --to "moosefs:$T/new" -o owner="$(id -un):$(id -gn)" --json \
+		2>"$T/err" | tail -n 1 >"$T/summary"
+	[ "$(jq -r .proof "$T/summary")" = proven ]
+	last=$(jq -r .last_change "$T/summary")
+	echo "protected up to $1, restored up to $last"
+	[ "$last" -ge "$1" ]
+	own "$last"
+	dump "$T/dead/metadata.mfs" >"$T/want"
+	dump "$T/new/metadata.mfs" | diff "$T/want" - >"$T/differ" || true
+	head -n 20 "$T/differ"
+	[ ! -s "$T/differ" ]
+}
+
+# What the status tells as protected now, when it is.
+protected_now() {
+	until_is state protected net
+	a_moment
+	[ "$(status_of state net)" = protected ] || until_is state protected net
+	PROTECTED=$(status_of last net)
+}
+
+# A small disk of its own, if that can be had; else a limit on the size of
+# files stands for it.
+disk_full() {
+	if mountpoint -q "$T/j"; then
+		head -c 1G /dev/zero >"$T/j/other" 2>/dev/null || true
+	else
+		prlimit --pid "$FOLLOWER" --fsize=1500:unlimited
+	fi
+}
+disk_free() {
+	if mountpoint -q "$T/j"; then
+		rm "$T/j/other"
+	else
+		prlimit --pid "$FOLLOWER" --fsize=unlimited
+	fi
+}
+
+follow_on() {
+	trap '' XFSZ
+	follow_start net -o timeout=2
+	trap - XFSZ
+}
+
+cut_off() {
+	echo "$1" >"$T/mode"
+	until_is state connecting net
+	kept "$PROTECTED"
+	echo pass >"$T/mode"
+}
+
+happens() {
+	case $1 in
+	coffer)
+		SIGNAL=KILL follow_end || true
+		a_moment
+		follow_on
+		;;
+	master)
+		SIGNAL=KILL mfs_stop s master
+		until_is state connecting net
+		kept "$PROTECTED"
+		master_up
+		;;
+	both)
+		SIGNAL=KILL follow_end || true
+		SIGNAL=KILL mfs_stop s master
+		# It seals what it has, though nobody answers.
+		follow_on
+		kept "$PROTECTED"
+		master_up
+		;;
+	restarts)
+		follow_end
+		mfs_stop s master
+		kept "$PROTECTED"
+		master_up
+		follow_on
+		;;
+	stall | drop)
+		cut_off "$1"
+		;;
+	full)
+		holes=$(grep -c '"state":"hole"' "$T/events" || true)
+		disk_full
+		# The status lies on the same disk.
+		for _ in $(seq 200); do
+			[ "$(grep -c '"state":"hole"' "$T/events")" -eq "$holes" ] || break
+			sleep 0.1
+		done
+		[ "$(grep -c '"state":"hole"' "$T/events")" -gt "$holes" ]
+		sleep 3
+		grep '"state":"' "$T/events" | tail -n 1 | grep -q '"state":"hole"'
+		disk_free
+		;;
+	hour)
+		mfs_stop s master
+		master_up 4
+		until_is state protected net
+		before=$(status_of last net)
+		for _ in $(seq 300); do
+			[ "$(status_of first net)" -gt "$before" ] && break
+			sleep 0.1
+		done
+		[ "$(status_of first net)" -gt "$before" ]
+		;;
+	esac
+}
+
+@test "moosefs: $OPS changes, each disaster among them, and nothing that was protected is missing" {
+	new_repo
+	seed=${MFS_SEED:-$(date +%N | sed 's/^0*//')}
+	RANDOM_AT=$seed
+	HOURS=0
+	ORDER=
+	for _ in $(seq "${MFS_ROUNDS:-1}"); do
+		shuffled "$DISASTERS"
+		all="$all $ORDER"
+	done
+	echo "MFS_SEED=$seed: $all"
+	mkdir "$T/j"
+	mount -t tmpfs -o size=200M tmpfs "$T/j" 2>/dev/null || true
+	# With an image of its own: one that mfsmaster makes of none has the time
+	# at which it does.
+	master_up
+	SIGNAL=KILL mfs_stop s master
+	master_up
+	mfs_via s net 9934
+	load_on 3>&- &
+	LOAD=$!
+	follow_on
+	SECONDS=0
+	all=${MFS_ORDER:-$all}
+	for disaster in $all; do
+		protected_now
+		echo "$(date +%T) at $PROTECTED: $disaster"
+		happens "$disaster"
+		protected_now
+		kept "$PROTECTED"
+	done
+	echo "$(date +%T) at $(last_of s): all have come"
+	while [ "$(last_of s)" -lt "$OPS" ]; do
+		sleep 0.2
+	done
+	load_off
+	sleep 0.3
+	caught_up net
+	follow_end
+	kept "$(last_of s)"
+	[ "$(jq -r .last_change "$T/summary")" -eq "$(last_of s)" ]
+	same_as_master s
+	run ! grep -E '"(went back|other id)"' "$T/events"
+	coffer check
+}
