@@ -37,6 +37,13 @@ static const struct {
 		"a change of 10 bytes" },
 	{ LINES, "00000033 0000000a aa000000000000000100", "PRO" },
 	{ LINES, "00000035 00000000", "type 53" },
+	/* As 4.59.2 answers a supervisor, which we are not; and what only such
+	 * a one sends (save the image now). */
+	{ LINES,
+		"00000035 00000028 ffffffff 00000000 00000000 0000000000000003"
+		"6b013fa884b1c072 000660c3cf868ad6 00000000",
+		"type 53" },
+	{ LINES, "00000041 00000000", "type 65" },
 	{ LINES, "00000034 00000000", "type 52, 0 bytes" },
 	{ LINES, "00000005 00000001 05", "type 5, 1 bytes" },
 	{ LINES, "0000000b 00000004 000300ea", "a version that was not" },
@@ -110,7 +117,8 @@ bad_packets(void **state)
 	}
 }
 
-/* As recorded of a 4.59.2 master by one that claimed to be such, too. */
+/* As recorded of a 4.59.2 master by one that claimed to be such, too; it says
+ * NOP each second, and nothing else for half a minute. */
 static void
 recorded_4x(void **state)
 {
@@ -121,6 +129,7 @@ recorded_4x(void **state)
 		"00 00 00 05 00 00 00 02 00 14"
 		"00 00 00 00 00 00 00 00 00 00 00 34 00 00 00 05 01 00 04 3b "
 		"04";
+	static const uint8_t nop[8] = { 0 };
 	struct buf want = BUF_INIT(MFS_STREAM_MAX);
 	uint8_t bytes[200];
 	size_t len = from_hex(bytes, hex);
@@ -131,6 +140,8 @@ recorded_4x(void **state)
 	pair_start(&p);
 	must(feed(&p, bytes, len), &p.err);
 	say_change(&want, 2, "1795243975|IDLE()", 17);
+	for (int second = 0; second < 30; second++)
+		must(feed(&p, nop, sizeof(nop)), &p.err);
 	must(settle(&p, &want), &p.err);
 	same_told(&p, &want);
 	len = from_hex(bytes, "00 00 00 34 00 00 00 05 02 00 04 3b 04");
