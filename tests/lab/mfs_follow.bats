@@ -162,13 +162,16 @@ journal_last() {
 
 @test "moosefs: an hour ends: its image is the new base, the old lines go" {
 	new_repo
-	mfs_start h 9610 --at '2026-11-21 09:59:54'
+	mfs_start h 9610 --at '2026-11-21 09:59:56'
 	follow_start h
 	until_is state protected h
-	mfs_ops h /hour 2000 300 >/dev/null
-	sleep 4
+	mfs_ops h /hour 1200 300 >/dev/null
+	for _ in $(seq 100); do
+		[ ! -e "$(mfs_data h)/changelog.1.mfs" ] || break
+		sleep 0.1
+	done
 	mfs_ops h /next 100 >/dev/null
-	sleep 2.5
+	sleep 0.3
 	caught_up h
 	for _ in $(seq 300); do
 		[ "$(status_of first h)" -gt 1 ] && break
@@ -180,14 +183,15 @@ journal_last() {
 	[ "$(find "$T/j" -name 'metadata.*.mfs' | wc -l)" -eq 1 ]
 	coffer cat "latest:$(coffer ls latest | grep metadata.mfs)" |
 		cmp - "$(mfs_data h)/metadata.mfs.back"
-	mfs_stop h
+	SIGNAL=KILL mfs_stop h
 }
 
 @test "moosefs: a master that went back begins a new generation" {
 	new_repo
 	mfs_start w 9620
 	mfs_ops w /a 100 >/dev/null
-	mfs_stop w master
+	sleep 0.3
+	SIGNAL=KILL mfs_stop w master
 	cp -r "$(mfs_data w)" "$LAB/w.old"
 	mfs_start w 9620
 	follow_start w
@@ -196,7 +200,7 @@ journal_last() {
 	sleep 0.5
 	caught_up w
 	before=$(status_of last w)
-	mfs_stop w master
+	SIGNAL=KILL mfs_stop w master
 	rm -rf "$(mfs_data w)"
 	cp -r "$LAB/w.old" "$(mfs_data w)"
 	mfs_start w 9620
@@ -217,14 +221,15 @@ journal_last() {
 	old=$(ls -d "$T"/j/*/*.1)
 	old=${old%.1}
 	cat "$old"/changelog.*.mfs | cut -d : -f 1 | grep -qx "$before"
-	mfs_stop w
+	SIGNAL=KILL mfs_stop w
 }
 
 @test "moosefs: a master that went back and says nothing" {
 	new_repo
 	mfs_start i 9640
 	mfs_ops i /a 100 >/dev/null
-	mfs_stop i master
+	sleep 0.3
+	SIGNAL=KILL mfs_stop i master
 	cp -r "$(mfs_data i)" "$LAB/i.old"
 	mfs_start i 9640
 	follow_start i
@@ -232,7 +237,7 @@ journal_last() {
 	mfs_ops i /b 200 >/dev/null
 	sleep 0.5
 	caught_up i
-	mfs_stop i master
+	SIGNAL=KILL mfs_stop i master
 	rm -rf "$(mfs_data i)"
 	cp -r "$LAB/i.old" "$(mfs_data i)"
 	mfs_start i 9640
@@ -244,7 +249,7 @@ journal_last() {
 	[[ $(status_of name i) == *.1 ]]
 	follow_end
 	grep -q '"went back"' "$T/events"
-	mfs_stop i
+	SIGNAL=KILL mfs_stop i
 }
 
 @test "moosefs: another file system at the same address" {
@@ -254,7 +259,7 @@ journal_last() {
 	follow_start o
 	until_is state protected o
 	name=$(status_of name o)
-	mfs_stop o
+	SIGNAL=KILL mfs_stop o
 	rm -rf "$(mfs_data o)"
 	mkdir "$(mfs_data o)"
 	mfs_start o 9630
@@ -271,7 +276,7 @@ journal_last() {
 	grep -q '"other id"' "$T/events"
 	same_as_master o
 	[ -d "$(journal_of o)/${name#*#}" ]
-	mfs_stop o
+	SIGNAL=KILL mfs_stop o
 }
 
 @test "moosefs: from the files of a master, torn ones and ones with holes" {
