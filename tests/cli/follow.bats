@@ -54,12 +54,15 @@ ends_with_0() {
 
 @test "following goes on where nobody reads its output any more" {
 	new_repo
-	mkfifo "$T/pipe"
-	head -c 1 "$T/pipe" >/dev/null 3>&- &
-	follow 1 >"$T/pipe"
-	wait $! 2>/dev/null & # the reader is gone before anything is told
-	until_field 1 state connecting
-	sleep 2
+	python3 -c 'import os, sys
+r, w = os.pipe()
+os.close(r)
+os.dup2(w, 1)
+os.execv(sys.argv[1], sys.argv[1:])' "$COFFER" follow moosefs:127.0.0.1:1 \
+		-o journal="$T/j" --json 3>&- &
+	FOLLOWERS+=($!)
+	until_field 1 untold 1
+	[ "$(field 1 state)" = connecting ]
 	ends_with_0
 }
 
