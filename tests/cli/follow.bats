@@ -6,19 +6,17 @@
 bats_require_minimum_version 1.5.0
 load helper
 
-FOLLOWERS=()
-
 follow() { # PORT
 	"$COFFER" follow "moosefs:127.0.0.1:$1" -o journal="$T/j" --json 3>&- &
-	FOLLOWERS+=($!)
+	echo $! >>"$T/pids"
 }
 
 teardown() {
 	local pid
-	for pid in "${FOLLOWERS[@]}"; do
+	while read -r pid; do
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" || true
-	done
+	done <"$T/pids"
 	rm -rf "$T"
 }
 
@@ -38,10 +36,12 @@ until_field() { # PORT NAME VALUE
 	return 1
 }
 
+first() { head -n 1 "$T/pids"; }
+
 ends_with_0() {
-	kill -TERM "${FOLLOWERS[0]}"
-	wait "${FOLLOWERS[0]}"
-	FOLLOWERS=()
+	kill -TERM "$(first)"
+	wait "$(first)"
+	: >"$T/pids"
 }
 
 @test "following goes on where its output is a disk that is full" {
@@ -60,7 +60,7 @@ os.close(r)
 os.dup2(w, 1)
 os.execv(sys.argv[1], sys.argv[1:])' "$COFFER" follow moosefs:127.0.0.1:1 \
 		-o journal="$T/j" --json 3>&- &
-	FOLLOWERS+=($!)
+	echo $! >>"$T/pids"
 	until_field 1 untold 1
 	[ "$(field 1 state)" = connecting ]
 	ends_with_0
@@ -69,14 +69,13 @@ os.execv(sys.argv[1], sys.argv[1:])' "$COFFER" follow moosefs:127.0.0.1:1 \
 @test "following does not wait for who does not read its output" {
 	new_repo
 	mkfifo "$T/pipe"
-	sleep 60 <"$T/pipe" 3>&- &
-	local reader=$!
+	exec 8<>"$T/pipe" # a reader that does not read
 	# Until it is full: those who write there would wait for ever.
-	timeout 2 sh -c "exec 9>'$T/pipe'; cat /dev/zero >&9" || true
+	timeout 2 cat /dev/zero >"$T/pipe" || true
 	follow 1 >"$T/pipe"
 	until_field 1 untold 1
 	ends_with_0
-	kill "$reader"
+	exec 8>&-
 }
 
 @test "the status of several masters, and of those whose follower was killed" {
@@ -87,8 +86,8 @@ os.execv(sys.argv[1], sys.argv[1:])' "$COFFER" follow moosefs:127.0.0.1:1 \
 	until_field 2 state connecting
 	run -3 coffer follow --status "$T/j"
 	[ "$(grep -c '^moosefs:127.0.0.1:[12] .*connecting' <<<"$output")" -eq 2 ]
-	kill -KILL "${FOLLOWERS[0]}"
-	wait "${FOLLOWERS[0]}" || true
+	kill -KILL "$(first)"
+	wait "$(first)" || true
 	run -3 coffer follow --status "$T/j"
 	grep -q '^moosefs:127.0.0.1:1 .*not running' <<<"$output"
 	grep -q '^moosefs:127.0.0.1:2 .*connecting' <<<"$output"
