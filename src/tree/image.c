@@ -143,8 +143,7 @@ keep(struct image *img, uint64_t from, uint64_t to, struct error *err)
 	image_old_back(&img->old);
 	rc = image_old_at(&img->old, from, err);
 	while (rc == ERR_OK && e->len > 0 && e->off < to) {
-		if (e->off >= from)
-			rc = image_out_extent(&img->out, e, err);
+		rc = image_out_extent(&img->out, e, err);
 		if (rc == ERR_OK)
 			rc = image_old_next(&img->old, err);
 	}
