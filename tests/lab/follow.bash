@@ -85,12 +85,20 @@ same_as_master() {
 		coffer cat "latest:$path"
 	done >"$T/lines"
 	[ -s "$T/lines" ]
-	cat "$(mfs_data "${1:-a}")"/changelog.*.mfs | sort -n -t : -k 1,1 -u >"$T/own"
-	local first last
+	local first last n _
 	first=$(mfs_first_id "$T/lines")
 	last=$(mfs_last_id "$T/lines")
 	echo "lines $first to $last"
-	awk -F : -v a="$first" -v b="$last" '$1 >= a && $1 <= b' "$T/own" |
-		cmp - "$T/lines"
+	# It renames them all when its hour ends.
+	for _ in $(seq 50); do
+		cat "$(mfs_data "${1:-a}")"/changelog.*.mfs | sort -n -t : -k 1,1 -u |
+			awk -F : -v a="$first" -v b="$last" '$1 >= a && $1 <= b' >"$T/own"
+		n=$(wc -l <"$T/own")
+		[ "$n" -ne $((last + 1 - first)) ] || break
+		sleep 0.1
+	done
+	diff "$T/own" "$T/lines" | head -n 5 >"$T/differ"
+	cat "$T/differ"
+	[ ! -s "$T/differ" ]
 	echo "$last" >"$T/last"
 }
