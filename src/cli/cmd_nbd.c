@@ -379,7 +379,7 @@ static const struct flag nbd_flags[] = {
 		"return when clients can connect" },
 	{ "threads", 0, FLAG_TEXT, "N", "requests at once (default: 8)" },
 	{ "cache", 0, FLAG_TEXT, "SIZE",
-		"memory for what was read (default: 96M)" },
+		"memory for what was read (default: 72M)" },
 	FILTER_FLAGS,
 	{ NULL, 0, FLAG_BOOL, NULL, NULL },
 };

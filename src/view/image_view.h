@@ -40,7 +40,7 @@
 struct image_view;
 
 enum {
-	IMAGE_VIEW_CACHE = 96 << 20,
+	IMAGE_VIEW_CACHE = 72 << 20,
 	IMAGE_VIEW_READERS = 8,
 	IMAGE_VIEW_WINDOW = 8 << 20
 };
