@@ -30,7 +30,6 @@ struct rbd_diff {
 	struct rbd_diff_range run; /* the last one given */
 	uint64_t left; /* of its payload */
 	uint64_t end; /* of the ranges so far */
-	uint64_t unknown;
 	bool ended;
 };
 
@@ -245,7 +244,6 @@ pass_unknown(struct rbd_diff *d, const struct record *rec, struct error *err)
 	if (d->version == RBD_DIFF_V1)
 		return damaged(rec->at, err,
 			"no record begins with the byte 0x%02x", rec->tag);
-	d->unknown++;
 	return pass(d, rec->at, rec->len, err);
 }
 
@@ -315,12 +313,6 @@ const struct rbd_diff_head *
 rbd_diff_head(const struct rbd_diff *d)
 {
 	return &d->head;
-}
-
-uint64_t
-rbd_diff_unknown(const struct rbd_diff *d)
-{
-	return d->unknown;
 }
 
 /* ---- data ---- */

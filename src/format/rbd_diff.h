@@ -76,9 +76,6 @@ enum err rbd_diff_read(struct rbd_diff *d, void *data, size_t len,
 enum err rbd_diff_pass(struct rbd_diff *d, uint64_t len,
 	struct error *err) MUST_CHECK;
 
-/* Records of version 2 that are not known, and were passed over. */
-uint64_t rbd_diff_unknown(const struct rbd_diff *d);
-
 /* ---- chains ---- */
 
 /* What a chain of streams has come to; zeroed: nowhere yet. */

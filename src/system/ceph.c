@@ -279,54 +279,6 @@ ceph_pool_ns(const struct ceph_pool *p)
 	return p->ns;
 }
 
-static enum err
-get_pools(struct ceph *c, char **names, size_t *len, struct error *err)
-{
-	size_t room = 4096;
-	char *buf = NULL, *more;
-	int r;
-
-	for (int i = 0; i < LIST_TRIES; i++) {
-		more = realloc(buf, room);
-		if (more == NULL) {
-			free(buf);
-			return err_set(err, ERR_NOMEM,
-				"no memory for a list of pools");
-		}
-		buf = more;
-		r = c->lib->rados_pool_list(c->cluster, buf, room);
-		if (r >= 0 && (size_t)r <= room) {
-			*names = buf;
-			*len = (size_t)r;
-			return ERR_OK;
-		}
-		if (r < 0)
-			break;
-		room = (size_t)r + 4096;
-	}
-	free(buf);
-	return ceph_fail(err, r < 0 ? r : -ERANGE, "cannot list the pools");
-}
-
-enum err
-ceph_each_pool(struct ceph *c, ceph_name_fn *fn, void *arg, struct error *err)
-{
-	char *names = NULL;
-	size_t len = 0, at = 0, n;
-	enum err e;
-
-	e = get_pools(c, &names, &len, err);
-	while (e == ERR_OK && at < len) {
-		n = strnlen(names + at, len - at);
-		if (n == 0 || n == len - at)
-			break;
-		e = fn(arg, names + at, NULL, err);
-		at += n + 1;
-	}
-	free(names);
-	return e;
-}
-
 /* ---- images of a pool ---- */
 
 /* An array for n of what a list call has said that it needs. */

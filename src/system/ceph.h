@@ -73,11 +73,9 @@ const char *ceph_pool_ns(const struct ceph_pool *p); /* "" for none */
 typedef enum err ceph_name_fn(void *arg, const char *name, const char *id,
 	struct error *err);
 
-/* Every pool of the cluster (id NULL); every image of the pool that is not in
- * its trash; the images of one of its groups, which may be in other pools:
- * their names are POOL[/NS]/IMAGE.  In no order. */
-enum err ceph_each_pool(struct ceph *c, ceph_name_fn *fn, void *arg,
-	struct error *err) MUST_CHECK;
+/* Every image of the pool that is not in its trash; the images of one of its
+ * groups, which may be in other pools: their names are POOL[/NS]/IMAGE, and id
+ * is NULL.  In no order. */
 enum err ceph_each_image(struct ceph_pool *p, ceph_name_fn *fn, void *arg,
 	struct error *err) MUST_CHECK;
 enum err ceph_each_group_image(struct ceph_pool *p, const char *group,
@@ -170,8 +168,6 @@ enum err ceph_snap_create(struct ceph_image *img, const char *name,
 	bool quiesce, struct error *err) MUST_CHECK;
 enum err ceph_snap_remove(struct ceph_image *img, const char *name,
 	struct error *err) MUST_CHECK;
-enum err ceph_snap_protect(struct ceph_image *img, const char *name, bool on,
-	struct error *err) MUST_CHECK;
 
 /* How many clients have the image open for writing, we not counted. */
 enum err ceph_watchers(struct ceph_image *img, unsigned *n,
@@ -180,10 +176,9 @@ enum err ceph_watchers(struct ceph_image *img, unsigned *n,
 /* While it is held, what another client writes fails (EROFS): a guest's disk
  * would break.  It is for images that nobody else should write to, as those
  * that are restored.  ERR_DENIED where another client holds it likewise.
- * From the first ceph_lock on, failed ones included, this handle writes only
- * while it has the lock. */
+ * From then on, also where it failed, this handle writes only while it has the
+ * lock, which ends when it is closed. */
 enum err ceph_lock(struct ceph_image *img, struct error *err) MUST_CHECK;
-enum err ceph_unlock(struct ceph_image *img, struct error *err) MUST_CHECK;
 
 /* ---- differences ---- */
 
@@ -241,7 +236,6 @@ enum err ceph_zero(struct ceph_op *op, struct ceph_image *img, uint64_t off,
 enum err ceph_flush(struct ceph_op *op, struct ceph_image *img,
 	struct error *err) MUST_CHECK;
 
-bool ceph_op_done(const struct ceph_op *op);
 /* Less than all bytes is ERR_IO. */
 enum err ceph_op_wait(struct ceph_op *op, struct error *err) MUST_CHECK;
 
@@ -264,9 +258,6 @@ enum err ceph_image_clone(struct ceph_pool *parent_pool, const char *parent,
 	const char *snap, struct ceph_pool *p, const char *name,
 	const struct ceph_create *conf, struct error *err) MUST_CHECK;
 enum err ceph_image_resize(struct ceph_image *img, uint64_t size,
-	struct error *err) MUST_CHECK;
-/* ERR_EXISTS while it has snapshots or is open elsewhere. */
-enum err ceph_image_remove(struct ceph_pool *p, const char *name,
 	struct error *err) MUST_CHECK;
 
 #endif /* SYSTEM_CEPH_H */

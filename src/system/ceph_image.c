@@ -271,12 +271,6 @@ call_lock(const struct ceph_call *call)
 	return call->lib->rbd_lock_acquire(call->rbd, RBD_LOCK_MODE_EXCLUSIVE);
 }
 
-static int
-call_unlock(const struct ceph_call *call)
-{
-	return call->lib->rbd_lock_release(call->rbd);
-}
-
 enum err
 ceph_lock(struct ceph_image *img, struct error *err)
 {
@@ -290,14 +284,5 @@ ceph_lock(struct ceph_image *img, struct error *err)
 	if (r == 0)
 		r = ceph_patiently(img, call_lock, NULL, NULL, 0);
 	return r < 0 ? ceph_fail(err, r, "%s: cannot lock it", img->label)
-		     : ERR_OK;
-}
-
-enum err
-ceph_unlock(struct ceph_image *img, struct error *err)
-{
-	int r = ceph_patiently(img, call_unlock, NULL, NULL, 0);
-
-	return r < 0 ? ceph_fail(err, r, "%s: cannot unlock it", img->label)
 		     : ERR_OK;
 }

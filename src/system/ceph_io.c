@@ -119,12 +119,6 @@ ceph_flush(struct ceph_op *op, struct ceph_image *img, struct error *err)
 		err);
 }
 
-bool
-ceph_op_done(const struct ceph_op *op)
-{
-	return op->img->lib->rbd_aio_is_complete(op->completion) != 0;
-}
-
 enum err
 ceph_op_wait(struct ceph_op *op, struct error *err)
 {

@@ -18,8 +18,7 @@
 #define CEPH_RADOS_CALLS(X)                                                   \
 	X(rados_create) X(rados_conf_read_file) X(rados_conf_set)             \
 	X(rados_connect) X(rados_shutdown) X(rados_cluster_fsid)              \
-	X(rados_get_instance_id) X(rados_pool_list)                           \
-	X(rados_pool_reverse_lookup) X(rados_ioctx_create)                    \
+	X(rados_get_instance_id) X(rados_pool_reverse_lookup) X(rados_ioctx_create)                    \
 	X(rados_ioctx_destroy) X(rados_ioctx_set_namespace)                   \
 	X(rados_set_pool_full_try)
 
@@ -40,10 +39,10 @@
 	X(rbd_metadata_remove)                                                \
 	X(rbd_snap_list) X(rbd_snap_list_end) X(rbd_snap_get_timestamp)       \
 	X(rbd_snap_get_namespace_type) X(rbd_snap_create2)                    \
-	X(rbd_snap_remove) X(rbd_snap_protect) X(rbd_snap_unprotect)          \
+	X(rbd_snap_remove)                                                    \
 	X(rbd_snap_is_protected)                                              \
 	X(rbd_watchers_list) X(rbd_watchers_list_cleanup)                     \
-	X(rbd_lock_acquire) X(rbd_lock_release)                               \
+	X(rbd_lock_acquire)                                                   \
 	X(rbd_diff_iterate2)                                                  \
 	X(rbd_aio_create_completion) X(rbd_aio_is_complete)                   \
 	X(rbd_aio_wait_for_complete) X(rbd_aio_get_return_value)              \
@@ -51,7 +50,7 @@
 	X(rbd_aio_write_zeroes) X(rbd_aio_flush)                              \
 	X(rbd_image_options_create) X(rbd_image_options_destroy)              \
 	X(rbd_image_options_set_uint64) X(rbd_image_options_set_string)       \
-	X(rbd_create4) X(rbd_clone3) X(rbd_resize2) X(rbd_remove)
+	X(rbd_create4) X(rbd_clone3) X(rbd_resize2)
 /* clang-format on */
 
 struct ceph_lib {

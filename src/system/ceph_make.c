@@ -107,14 +107,3 @@ ceph_image_resize(struct ceph_image *img, uint64_t size, struct error *err)
 			       img->label, (unsigned long long)size)
 		     : ERR_OK;
 }
-
-enum err
-ceph_image_remove(struct ceph_pool *p, const char *name, struct error *err)
-{
-	char label[CEPH_LABEL_MAX];
-	int r = p->c->lib->rbd_remove(p->io, name);
-
-	ceph_label_image(label, p, name);
-	return r < 0 ? ceph_fail(err, r, "%s: cannot remove it", label)
-		     : ERR_OK;
-}

@@ -14,7 +14,6 @@
 NEVER(ceph_connect, struct ceph **out, const struct ceph_conf *conf)
 NEVER(ceph_pool_open, struct ceph_pool **out, struct ceph *c,
 	const char *pool, const char *ns)
-NEVER(ceph_each_pool, struct ceph *c, ceph_name_fn *fn, void *arg)
 NEVER(ceph_each_image, struct ceph_pool *p, ceph_name_fn *fn, void *arg)
 NEVER(ceph_each_group_image, struct ceph_pool *p, const char *group,
 	ceph_name_fn *fn, void *arg)
@@ -34,10 +33,8 @@ NEVER(ceph_each_snap, struct ceph_image *img, ceph_snap_fn *fn, void *arg)
 NEVER(ceph_snap_create, struct ceph_image *img, const char *name,
 	bool quiesce)
 NEVER(ceph_snap_remove, struct ceph_image *img, const char *name)
-NEVER(ceph_snap_protect, struct ceph_image *img, const char *name, bool on)
 NEVER(ceph_watchers, struct ceph_image *img, unsigned *n)
 NEVER(ceph_lock, struct ceph_image *img)
-NEVER(ceph_unlock, struct ceph_image *img)
 /* NOLINTNEXTLINE(readability-function-size): as in ceph_diff.c */
 NEVER(ceph_diff, struct ceph_image *img, const char *from, uint64_t off,
 	uint64_t len, unsigned flags, ceph_diff_fn *fn, void *arg)
@@ -55,7 +52,6 @@ NEVER(ceph_image_clone, struct ceph_pool *parent_pool, const char *parent,
 	const char *snap, struct ceph_pool *p, const char *name,
 	const struct ceph_create *conf)
 NEVER(ceph_image_resize, struct ceph_image *img, uint64_t size)
-NEVER(ceph_image_remove, struct ceph_pool *p, const char *name)
 /* clang-format on */
 
 void
@@ -89,10 +85,4 @@ const char *
 ceph_pool_ns(const struct ceph_pool *p)
 {
 	return "";
-}
-
-bool
-ceph_op_done(const struct ceph_op *op)
-{
-	return true;
 }

@@ -177,29 +177,3 @@ ceph_snap_remove(struct ceph_image *img, const char *name, struct error *err)
 		r = confirm(img, name, false);
 	return r < 0 ? fail(img, name, r, "remove the snapshot", err) : ERR_OK;
 }
-
-enum err
-ceph_snap_protect(struct ceph_image *img, const char *name, bool on,
-	struct error *err)
-{
-	const struct ceph_lib *lib = img->lib;
-	int is = 0, r = lib->rbd_snap_is_protected(img->rbd, name, &is);
-
-	if (r < 0)
-		return fail(img, name, r, "find the snapshot", err);
-	if ((is != 0) == on)
-		return ERR_OK;
-	if (on)
-		r = lib->rbd_snap_protect(img->rbd, name);
-	else
-		r = lib->rbd_snap_unprotect(img->rbd, name);
-	if (r == 0)
-		r = lib->rbd_snap_is_protected(img->rbd, name, &is);
-	if (r == 0 && (is != 0) != on)
-		r = -ETIMEDOUT;
-	return r < 0 ? fail(img, name, r,
-			       on ? "protect the snapshot"
-				  : "end the snapshot's protection",
-			       err)
-		     : ERR_OK;
-}

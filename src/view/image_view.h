@@ -3,7 +3,7 @@
  * image_view: the bytes of one entry of a snapshot (a file, an image, a
  * stream), read anywhere, by several threads at once.
  *
- *   image_view_open -> image_view_read, _extents, _ahead ...
+ *   image_view_open_key -> image_view_read, _extents, _ahead ...
  *     -> image_view_close, when no other call runs any more
  *
  * Everything between may be called by any number of threads.  As many as
@@ -15,7 +15,8 @@
  * that read one chunk wait for one fetch.  Who reads front to back, also in
  * several places at once (view/streams.h), has the next chunks fetched by
  * workers before they are asked for.  The workers' threads begin with the
- * first such read, so that a process may fork after image_view_open.
+ * first such read, so that a process may fork after
+ * image_view_open_key.
  *
  * Memory: conf.cache_max, plus for each reader and each worker a lane
  * (repo/lane.h) and the chunk at work.
@@ -53,14 +54,9 @@ struct image_view_conf {
 	bool no_ahead;
 };
 
-/* The content of e, which is copied as far as it is needed; root is the
- * entries tree that e comes from.  What is no content (a directory, a link to
- * elsewhere, a device) is ERR_USAGE.  Borrows r. */
-enum err image_view_open(struct image_view **out, struct repo *r,
-	const struct id *root, const struct entry *e,
-	const struct image_view_conf *conf, struct error *err) MUST_CHECK;
-
-/* The same for the entry with this key; ERR_NOTFOUND where there is none. */
+/* The content of the entry with this key; root is the entries tree that it is
+ * in.  ERR_NOTFOUND where there is none; what is no content (a directory, a
+ * link to elsewhere, a device) is ERR_USAGE.  Borrows r. */
 enum err image_view_open_key(struct image_view **out, struct repo *r,
 	const struct id *root, struct bytes key,
 	const struct image_view_conf *conf, struct error *err) MUST_CHECK;
@@ -73,7 +69,8 @@ struct image_view_ways {
 	void *arg;
 };
 
-/* Over other ways than a repository's. */
+/* Over other ways than a repository's, and for e, which is copied as far as it
+ * is needed. */
 enum err image_view_open_by(struct image_view **out,
 	const struct image_view_ways *ways, const struct id *root,
 	const struct entry *e, const struct image_view_conf *conf,

@@ -35,21 +35,12 @@ way_close(void *arg, struct tree_io *io)
 	free(way);
 }
 
-enum err
-image_view_open(struct image_view **out, struct repo *r, const struct id *root,
-	const struct entry *e, const struct image_view_conf *conf,
-	struct error *err)
-{
-	const struct image_view_ways ways = { way_open, way_close, r };
-
-	return image_view_open_by(out, &ways, root, e, conf, err);
-}
-
 static enum err
 open_item(struct image_view **out, struct repo *r, const struct id *root,
 	const struct item *item, const struct image_view_conf *conf,
 	struct error *err)
 {
+	const struct image_view_ways ways = { way_open, way_close, r };
 	struct entry e;
 	enum err rc;
 
@@ -57,7 +48,7 @@ open_item(struct image_view **out, struct repo *r, const struct id *root,
 	rc = entry_decode(&e, item->val.data, item->val.len, item->refs,
 		item->n_refs, err);
 	if (rc == ERR_OK)
-		rc = image_view_open(out, r, root, &e, conf, err);
+		rc = image_view_open_by(out, &ways, root, &e, conf, err);
 	entry_fini(&e);
 	return rc;
 }

@@ -346,7 +346,6 @@ step(struct world *w)
 static void
 live(struct world *w)
 {
-	struct error err = ERROR_INIT;
 	uint64_t steps = test_scale(STEPS);
 
 	for (uint64_t i = 0; i < steps; i++)
@@ -354,7 +353,6 @@ live(struct world *w)
 	while (w->n_snaps > 0)
 		drop_snap(w, 0);
 	ceph_image_close(w->img);
-	must(ceph_image_remove(rig.volumes, w->name, &err), &err);
 	free_state(&w->head);
 	print_message("%s: %u differences, %u extents\n", w->name, w->n_diffs,
 		w->n_extents);
@@ -443,9 +441,7 @@ test_clone(void **state)
 		&err);
 	w.img = rig_open(rig.volumes, "clone", NULL, true);
 	live(&w);
-	must(ceph_snap_remove(parent, "p", &err), &err);
 	ceph_image_close(parent);
-	must(ceph_image_remove(rig.volumes, "parent", &err), &err);
 }
 
 int

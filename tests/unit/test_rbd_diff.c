@@ -335,7 +335,6 @@ test_unknown_record(void **state)
 	assert_int_equal(rbd_diff_head(d)->size, 64);
 	assert_true(rbd_diff_head(d)->is_protected);
 	assert_string_equal(rbd_diff_head(d)->to, "s1");
-	assert_int_equal(rbd_diff_unknown(d), 2);
 	rbd_diff_close(d);
 	rbd_in_free(in);
 }

@@ -435,12 +435,6 @@ dirs_release(struct dir *d)
 
 /* ---- names ---- */
 
-struct dir *
-dirs_parent(const struct dir *d)
-{
-	return d->parent;
-}
-
 size_t
 dirs_key_len(const struct dir *d)
 {

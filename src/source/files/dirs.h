@@ -49,8 +49,6 @@ void dirs_unref(struct dir *d); /* NULL is allowed */
 enum err dirs_acquire(struct dir *d, int *fd, struct error *err) MUST_CHECK;
 void dirs_release(struct dir *d);
 
-/* Borrowed; NULL for the root. */
-struct dir *dirs_parent(const struct dir *d);
 size_t dirs_key_len(const struct dir *d);
 /* Append its key (model/path.h). */
 enum err dirs_key(const struct dir *d, struct buf *out,
