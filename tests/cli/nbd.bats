@@ -141,6 +141,21 @@ image_chain() {
 	END
 }
 
+@test "it takes less than 150 MB of memory, however it is read" {
+	head -c 300000000 /dev/urandom >"$T/src/large"
+	coffer backup -q "$T/src" >/dev/null
+	rm "$T/src/large"
+	serve "latest:$T/src/large"
+	nbdcopy --connections=8 "$URI" null:
+	# Four at a time, everywhere in it.
+	/usr/bin/python3 -c 'for i in range(320):
+	    print("aio_read -q", i * 7919 * 4096 % 299000000 // 4096 * 4096, 4096)
+	    if i % 4 == 3: print("aio_flush")' |
+		qemu-io -r -f raw "$URI" >/dev/null
+	grep VmHWM "/proc/$NBDKIT/status"
+	[ "$(awk '/VmHWM/ { print $2 }' "/proc/$NBDKIT/status")" -lt $((150 * 1000000 / 1024)) ]
+}
+
 @test "an image that came in many increments" {
 	mkdir "$T/chain"
 	image_chain "$T/chain"
