@@ -42,6 +42,11 @@ static const char *const settings[][2] = {
 	{ "rbd_persistent_cache_mode", "disabled" },
 	/* The smallest range reads as zeroes after it was told to. */
 	{ "rbd_skip_partial_discard", "false" },
+	/* Who waits for an image to be open is woken by another thread of
+	 * librados than the one that opened it, and may have closed it before
+	 * that one, in librbd 16, locks it once more: which ends the process.
+	 * So there is no other thread. */
+	{ "librados_thread_count", "1" },
 };
 
 static const char *const timeouts[] = {
