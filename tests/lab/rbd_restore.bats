@@ -341,7 +341,7 @@ cluster_is_not_full() { ! cluster_is_full; }
 	begin
 	new_image 64
 	backup
-	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=5 -o depth=1 \
+	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3 -o depth=1 \
 		--mark-every 1M --workers 1 -q 2>said 3>&- &
 	pid=$!
 	within 30 rbd_on c2 image-meta get volumes/dead coffer.restore.done
