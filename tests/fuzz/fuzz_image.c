@@ -7,7 +7,8 @@
  * Input: one byte, how many items; for each 8 bytes: u16 offset in KiB units
  * added to the last one's, u16 length, u16 offset in the chunk, u8 which of
  * the chunks or a node, u8 how the value is damaged.  Then 4 bytes for each
- * change: u16 offset added, u8 length in KiB, u8 kind.
+ * change: u16 offset added, u8 length in KiB, u8 kind: a hole, a range of the
+ * old image a little behind the last one, or bytes.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -29,7 +30,7 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static uint8_t bytes[SIZE], want[SIZE], have[SIZE];
+static uint8_t bytes[SIZE], old[SIZE], want[SIZE], have[SIZE];
 
 static void
 put_chunks(struct tree_io *io, struct id ids[N_CHUNKS])
@@ -118,9 +119,10 @@ edit(struct tree_io *io, struct rd *r, struct tree_root *root,
 		.size = SIZE - CUT };
 	struct image_figures figures;
 	struct image *img;
-	uint64_t off = 0;
+	uint64_t off = 0, old_off = 0;
 	enum err rc;
 
+	memcpy(old, want, SIZE);
 	rc = image_open(&img, io, &conf, err);
 	if (rc != ERR_OK)
 		return rc;
@@ -135,10 +137,18 @@ edit(struct tree_io *io, struct rd *r, struct tree_root *root,
 			break;
 		memset(bytes, kind, len);
 		memset(want + off, kind % 4 == 1 ? 0 : kind, len);
-		if (kind % 4 == 1)
+		if (kind % 4 == 1) {
 			rc = image_punch(img, off, len, err);
-		else
+		} else if (kind % 4 == 2) {
+			old_off += kind;
+			if (old_off + len > SIZE)
+				break;
+			memcpy(want + off, old + old_off, len);
+			rc = image_take(img, off, old_off, len, err);
+			old_off += len;
+		} else {
 			rc = image_replace(img, off, bytes, len, err);
+		}
 		off += len;
 	}
 	if (rc == ERR_OK)
