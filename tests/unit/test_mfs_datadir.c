@@ -18,7 +18,7 @@
 enum {
 	IDS_MAX = 6000, /* the window of a chain is 1,024 */
 	FILES_MAX = 12,
-	SEEDS = 120,
+	SEEDS = 60,
 	TEXT_MAX = 600,
 	HOURS = 50,
 	PER_HOUR = 4000
