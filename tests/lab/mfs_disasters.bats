@@ -6,7 +6,8 @@
 # mfsmaster makes of the master's own image and log up to the same change.
 #
 # MFS_SEED repeats a run; MFS_ROUNDS is how often each comes, MFS_OPS how many
-# changes there are at least (make soak has more of both).
+# changes there are at least (make soak has more of both); MFS_ORDER has other
+# disasters than all.
 # Ports 9930 to 9932, and 9934 for the network in between.
 
 bats_require_minimum_version 1.5.0
@@ -219,13 +220,12 @@ happens() {
 	hour)
 		mfs_stop s master
 		master_up 4
-		until_is state protected net
-		before=$(status_of last net)
+		# The image of its start is the one before that of the hour.
 		for _ in $(seq 300); do
-			[ "$(status_of first net)" -gt "$before" ] && break
+			[ "$(mfs_version "$(mfs_data s)/metadata.mfs.back.1")" -le "$PROTECTED" ] || break
 			sleep 0.1
 		done
-		[ "$(status_of first net)" -gt "$before" ]
+		until_is first "$(mfs_version "$(mfs_data s)/metadata.mfs.back")" net
 		;;
 	esac
 }
@@ -240,6 +240,7 @@ happens() {
 		shuffled "$DISASTERS"
 		all="$all $ORDER"
 	done
+	all=${MFS_ORDER:-$all}
 	echo "MFS_SEED=$seed: $all"
 	mkdir "$T/j"
 	mount -t tmpfs -o size=200M tmpfs "$T/j" 2>/dev/null || true
@@ -253,7 +254,6 @@ happens() {
 	LOAD=$!
 	follow_on
 	SECONDS=0
-	all=${MFS_ORDER:-$all}
 	for disaster in $all; do
 		protected_now
 		echo "$(date +%T) at $PROTECTED: $disaster"
