@@ -22,6 +22,17 @@ setup_file() {
 	end_hour
 }
 
+# What libfaketime shares between processes stays where one is killed.
+teardown_file() {
+	local pid name
+	pid=$(cat "$LAB/a/master.pid")
+	for name in $(tr '\0' '\n' <"/proc/$pid/environ" |
+		sed -n 's/^FAKETIME_SHARED=//p'); do
+		rm -f "/dev/shm$name" "/dev/shm/sem.${name#/}"
+	done
+	SIGNAL=KILL mfs_stop a
+}
+
 # clock SECONDS: so long before the end of the hour at hand.
 clock() {
 	local now
