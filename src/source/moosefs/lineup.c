@@ -127,7 +127,7 @@ lineup_load(struct lineup *l, struct error *err)
 	struct home_generations all = { NULL, 0, 0 };
 	struct error why = ERROR_INIT;
 	struct journal *j = NULL;
-	char current[HOME_GEN_MAX];
+	char current[HOME_GEN_MAX] = "";
 	enum err rc = home_generations(l->home, &all, err);
 
 	if (rc == ERR_OK)
