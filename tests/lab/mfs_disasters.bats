@@ -7,7 +7,7 @@
 #
 # MFS_SEED repeats a run; MFS_ROUNDS is how often each comes, MFS_OPS how many
 # changes there are at least (make soak has more of both); MFS_ORDER has other
-# disasters than all.
+# disasters than all, MFS_RATE is of changes in a second.
 # Ports 9930 to 9932, and 9934 for the network in between.
 
 bats_require_minimum_version 1.5.0
@@ -75,7 +75,7 @@ master_up() {
 # those that do when it saves an image, and cannot restore its own log then.
 load_on() {
 	while [ ! -e "$T/enough" ]; do
-		"$(mfs_ops_program)" 127.0.0.1 9932 /load 100000000 4500 >/dev/null 2>&1 &
+		"$(mfs_ops_program)" 127.0.0.1 9932 /load 100000000 "${MFS_RATE:-2500}" >/dev/null 2>&1 &
 		echo $! >"$T/client"
 		wait $! || sleep 0.2
 	done
