@@ -273,9 +273,11 @@ static void
 give_back_memory(void)
 {
 #ifdef __GLIBC__
+	/* NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet */
 	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	(void)mallopt(M_TRIM_THRESHOLD, MMAP_FROM);
 	(void)mallopt(M_ARENA_MAX, ARENAS);
+	/* NOLINTEND(concurrency-mt-unsafe) */
 #endif
 }
 

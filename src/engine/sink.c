@@ -423,8 +423,9 @@ is_what_was(const struct entry *e, const struct entry *was)
 
 static enum err
 open_again(struct backup_sink *s, struct bytes key, const struct entry *was,
-	struct image_conf *conf, struct error *err)
+	const struct image_conf *new, struct error *err)
 {
+	struct image_conf conf = *new;
 	struct entry e;
 	struct item item;
 	bool found = false;
@@ -439,14 +440,14 @@ open_again(struct backup_sink *s, struct bytes key, const struct entry *was,
 		item.n_refs, err);
 	if (rc != ERR_OK || !is_what_was(&e, was))
 		goto out;
-	conf->old_size = e.size;
+	conf.old_size = e.size;
 	if (e.content.kind == CONTENT_EXTENTS)
-		conf->old_root = &e.content.root;
+		conf.old_root = &e.content.root;
 	else if (e.content.kind == CONTENT_SLICES)
-		conf->old_slices = &e.content.slices;
+		conf.old_slices = &e.content.slices;
 	else
 		goto out;
-	rc = image_open(&s->image, &s->in->io, conf, err);
+	rc = image_open(&s->image, &s->in->io, &conf, err);
 
 out:
 	entry_fini(&e);
@@ -464,7 +465,7 @@ sink_image_again(struct sink *base, struct bytes key, const struct entry *e,
 	struct error *err)
 {
 	struct backup_sink *s = to_sink(base);
-	struct image_conf conf = { .size = e->size, .origin = origin };
+	const struct image_conf conf = { .size = e->size, .origin = origin };
 	struct error why = ERROR_INIT;
 	enum err rc;
 

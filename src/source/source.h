@@ -196,8 +196,8 @@ struct follow_state {
 	char dir[512]; /* where on this machine what is safe lies */
 };
 
-/* What a driver that follows tells, and asks for.  seal is called by the
- * thread that called follow; tell by any one, also while something is sealed. */
+/* What a driver that follows tells, and asks for.  seal is called by the thread
+ * that called follow; tell by any one, also while something is sealed. */
 struct follow {
 	void *arg;
 	unsigned seal_sec; /* a restore point at least so often, */

@@ -61,7 +61,7 @@ look_closely(struct ceph_image *img, const struct range *at,
 	struct error *err)
 {
 	struct ranges fine = { 0 };
-	struct ranges all = { .max = 2 * RANGES_MAX };
+	struct ranges all = { .max = 2UL * RANGES_MAX };
 	enum err rc;
 
 	rc = ceph_diff(img, since->from, at->off, at->end - at->off,
@@ -82,7 +82,7 @@ ceph_changes(struct ceph_image *img, const struct ceph_info *info,
 	struct error *err)
 {
 	struct ranges dirty = { 0 };
-	struct ranges all = { .max = 2 * RANGES_MAX };
+	struct ranges all = { .max = 2UL * RANGES_MAX };
 	enum err rc = find_dirty(&dirty, img, info, since, err);
 
 	if (rc == ERR_OK)

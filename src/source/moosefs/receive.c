@@ -270,11 +270,10 @@ tell_end(struct receive *r, enum err rc, const struct error *why)
 {
 	enum follow_health health = health_of(r);
 
-	if (!r->connected)
-		receive_set(r, FOLLOW_CONNECTING, why->msg);
-	else if (rc != ERR_AGAIN)
+	if (r->connected && rc != ERR_AGAIN)
 		receive_set(r, FOLLOW_HOLE, why->msg);
-	else if (health == FOLLOW_PROTECTED || health == FOLLOW_CONNECTING)
+	else if (!r->connected || health == FOLLOW_PROTECTED ||
+		 health == FOLLOW_CONNECTING)
 		receive_set(r, FOLLOW_CONNECTING, why->msg);
 }
 
