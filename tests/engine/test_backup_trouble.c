@@ -351,15 +351,15 @@ test_store_fails_at_each_operation(void **state)
 
 	fake_init(&f, true);
 	files_to_store(&f);
-	fail_everywhere(&f, FAULT_BEFORE, test_scale(1));
-	fail_everywhere(&f, FAULT_DEAD, test_scale(1));
+	fail_everywhere(&f, FAULT_BEFORE, test_stride());
+	fail_everywhere(&f, FAULT_DEAD, test_stride());
 	take(&f, &snap);
 	snapshot_fini(&snap);
 	/* With a previous tree to read beside. */
 	for (size_t i = 0; i < f.n; i += 3)
 		f.files[i]->size += 1000;
-	fail_everywhere(&f, FAULT_BEFORE, test_scale(1));
-	fail_everywhere(&f, FAULT_DEAD, test_scale(1));
+	fail_everywhere(&f, FAULT_BEFORE, test_stride());
+	fail_everywhere(&f, FAULT_DEAD, test_stride());
 	fake_fini(&f);
 }
 

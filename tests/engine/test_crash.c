@@ -123,7 +123,7 @@ test_kill_at_every_operation(void **state)
 		must_equal_tree(&w, st);
 		store_close(st);
 		plan.after = !plan.after;
-		plan.at += plan.after ? 0 : test_scale(1);
+		plan.at += plan.after ? 0 : test_stride();
 	}
 	assert_true(plan.at > 5);
 	world_fini(&w);

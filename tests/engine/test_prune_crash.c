@@ -90,7 +90,7 @@ test_die_at_every_operation(void **state)
 	size = prunes_size(&want, "packs");
 	print_message("%llu operations\n", (unsigned long long)n_ops);
 	assert_true(n_ops > 50);
-	for (uint64_t at = 1; at <= n_ops; at += test_scale(1)) {
+	for (uint64_t at = 1; at <= n_ops; at += test_stride()) {
 		struct prunes p;
 
 		for (unsigned k = 0; k < ARRAY_LEN(how); k++) {

@@ -137,7 +137,7 @@ all_of(const struct prunes *base, enum job first, enum job second)
 	n = pair.n;
 	prunes_fini(&p);
 	assert_true(n > 10);
-	for (uint64_t at = 1; at <= n; at += test_scale(1)) {
+	for (uint64_t at = 1; at <= n; at += test_stride()) {
 		prunes_copy(&p, base);
 		pair = (struct pair){ &p, first, second, at, false, 0 };
 		run_pair(&pair);

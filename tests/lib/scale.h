@@ -9,12 +9,21 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* Of what has an order, every how many are tried. */
+static inline uint64_t
+test_stride(void)
+{
+	const char *text = getenv("COFFER_TEST_SCALE");
+	uint64_t by = text != NULL ? strtoull(text, NULL, 10) : 1;
+
+	return by > 1 ? by : 1;
+}
+
 /* n divided by the scale, at least 1. */
 static inline uint64_t
 test_scale(uint64_t n)
 {
-	const char *text = getenv("COFFER_TEST_SCALE");
-	uint64_t by = text != NULL ? strtoull(text, NULL, 10) : 1;
+	uint64_t by = test_stride();
 
 	return by > 1 && n > by ? n / by : (by > 1 ? 1 : n);
 }
