@@ -229,7 +229,7 @@ end_hour(struct world *w)
 	assert_int_equal(write(fd, image->data, image->len),
 		(ssize_t)image->len);
 	(void)close(fd);
-	must(journal_adopt(w->j, path, true, &h, &err), &err);
+	must(journal_adopt(w->j, path, &h, &err), &err);
 }
 
 /* ---- what comes of it ---- */

@@ -408,7 +408,7 @@ adopt(struct world *w)
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	assert_int_equal(write(fd, i->data, i->len), (ssize_t)i->len);
 	(void)close(fd);
-	must(journal_adopt(w->j, path, true, &h, &err), &err);
+	must(journal_adopt(w->j, path, &h, &err), &err);
 }
 
 static void

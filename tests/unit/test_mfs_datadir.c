@@ -323,6 +323,39 @@ holes(void **state)
 	}
 }
 
+/* A master that runs gives the name to its next image, before what was checked
+ * is read. */
+static void
+image_renamed_over(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct buf got = BUF_INIT(1 << 20);
+	struct made want;
+	bool complete;
+	struct world w;
+	int fd;
+
+	(void)state;
+	begin(&w, 1);
+	put_image(&w, 7);
+	must(load(&w, false, &complete, &err), &err);
+	(void)snprintf(w.notes, sizeof(w.notes), "%s/metadata.mfs.back",
+		w.data);
+	assert_int_equal(unlink(w.notes), 0);
+	put_image(&w, 9);
+	made_begin(&want, 7, fs_id);
+	made_end(&want);
+	assert_int_equal(w.view.base.size, want.b.len);
+	must(journal_open_image(w.j, &w.view.base, &fd, &err), &err);
+	must(fsx_read_all(fd, &got, "image", &err), &err);
+	(void)close(fd);
+	assert_int_equal(got.len, want.b.len);
+	assert_memory_equal(got.data, want.b.data, got.len);
+	buf_fini(&got);
+	buf_fini(&want.b);
+	end(&w);
+}
+
 /* One change of those that two files have is another one in one of them: far
  * more than the window of a chain before the end of either. */
 static void
@@ -500,6 +533,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_overlap),
 		cmocka_unit_test(holes),
+		cmocka_unit_test(image_renamed_over),
 		cmocka_unit_test(two_histories),
 		cmocka_unit_test(before_the_image),
 		cmocka_unit_test(fifty_hours),

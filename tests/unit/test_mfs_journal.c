@@ -384,7 +384,7 @@ adopt(struct journal *j, uint64_t version)
 
 	(void)snprintf(path, sizeof(path), "%s/image", top);
 	write_image(path, version);
-	assert_int_equal(journal_adopt(j, path, true, &h, &err), ERR_OK);
+	assert_int_equal(journal_adopt(j, path, &h, &err), ERR_OK);
 }
 
 static void
@@ -454,6 +454,48 @@ test_bases(void **state)
 	journal_figures(j, &f);
 	assert_true(f.base == 15 && f.sealed == 22 && f.base_sealed);
 	assert_int_equal(f.bytes_waiting, 0);
+	assert_int_equal(notes, 0);
+	journal_close(j);
+}
+
+/* Where it cannot be written down what is sealed, what goes then goes all the
+ * same, and it is not sealed again and again. */
+static void
+test_sealed_on_a_full_disk(void **state)
+{
+	struct error err = ERROR_INIT;
+	unsigned notes = 0;
+	struct journal_figures f;
+	struct journal_view v;
+	struct journal *j;
+	char dir[96];
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)snprintf(dir, sizeof(dir), "%s/full", top);
+	j = open_at(dir, &notes);
+	begin_new(j);
+	for (uint64_t id = 1; id <= 10; id++)
+		(void)add(j, id, 0);
+	seal(j, 1, 1);
+	for (uint64_t id = 11; id <= 20; id++)
+		(void)add(j, id, 0);
+	seal(j, 1, 2);
+	(void)add(j, 21, 0);
+	adopt(j, 15);
+	assert_int_equal(journal_pin(j, &v, &err), ERR_OK);
+	limit_files(1);
+	assert_int_not_equal(journal_unpin(j, &v, true, &err), ERR_OK);
+	assert_int_equal(count(dir, "changelog"), 2);
+	assert_int_equal(count(dir, "metadata"), 1);
+	assert_int_equal(journal_recover(j, &err), ERR_OK);
+	limit_files(RLIM_INFINITY);
+	journal_figures(j, &f);
+	assert_true(f.base == 15 && f.sealed == 22 && f.base_sealed);
+	journal_close(j);
+
+	j = open_at(dir, &notes);
+	assert_int_equal(next_of(j), 22);
+	seal(j, 15, 2);
 	assert_int_equal(notes, 0);
 	journal_close(j);
 }
@@ -540,6 +582,7 @@ main(void)
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_bases),
+		cmocka_unit_test(test_sealed_on_a_full_disk),
 		cmocka_unit_test(test_late_seal),
 		cmocka_unit_test(test_damaged),
 	};

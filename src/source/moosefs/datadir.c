@@ -318,7 +318,7 @@ datadir_load(const struct datadir_conf *conf, struct journal *j, uint64_t *id,
 		rc = journal_begin(j, image->head.version, err);
 	}
 	if (rc == ERR_OK)
-		rc = journal_adopt(j, image->path, false, &image->head, err);
+		rc = journal_adopt_open(j, image->fd, &image->head, err);
 	if (rc == ERR_OK)
 		rc = read_logs(&l, image->head.version, err);
 	if (rc == ERR_OK)

@@ -14,10 +14,10 @@
  * crash in between leaves too many of them, never too few.
  *
  * The image of the last snapshot is what the next one is made an edit of, so
- * it stays until a newer one was committed and `sealed` says so.  Killed after
- * the commit and before that, both are here and `sealed` names the older one:
- * which of them the repository has is not asked here but there (capture_image),
- * and the next unpin removes what is too many.
+ * it stays until a newer one was committed.  Killed after the commit, `sealed`
+ * names the older one, which may be here or not: which of them the repository
+ * has is not asked here but there (capture_image), and the next unpin removes
+ * what is too many.
  *
  * A write or a sync that failed may have left anything behind what was durable
  * before (and the kernel may have dropped it: fsync tells once), so
@@ -56,7 +56,7 @@ journal_open(struct journal **out, const struct journal_conf *conf,
 	if (j == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for a journal");
 	j->conf = *conf;
-	j->fd = j->dirfd = -1;
+	j->fd = j->dirfd = j->lent = -1;
 	buf_init(&j->pending, PENDING_MAX);
 	(void)pthread_mutex_init(&j->lock, NULL);
 	j->dir = strdup(conf->dir);
@@ -83,6 +83,7 @@ journal_close(struct journal *j)
 	if (j == NULL)
 		return;
 	fsx_close(&j->fd);
+	fsx_close(&j->lent);
 	fsx_close(&j->dirfd);
 	buf_fini(&j->pending);
 	(void)pthread_mutex_destroy(&j->lock);
@@ -372,23 +373,47 @@ new_base(struct journal *j, const char *name, uint64_t version, uint64_t id,
 	return rc;
 }
 
+static bool
+is_newer(const struct journal *j, const struct mfs_header *h)
+{
+	const struct journal_file *base = base_of(j);
+
+	return base == NULL || base->first < h->version;
+}
+
 enum err
-journal_adopt(struct journal *j, const char *path, bool move,
-	const struct mfs_header *h, struct error *err)
+journal_adopt(struct journal *j, const char *path, const struct mfs_header *h,
+	struct error *err)
 {
 	char name[JOURNAL_NAME_MAX];
-	const struct journal_file *base;
 	enum err rc = ERR_OK;
-	int failed;
 
 	lock(j);
-	base = base_of(j);
-	if (base != NULL && base->first >= h->version)
+	if (!is_newer(j, h))
 		return unlock(j, ERR_OK);
 	journal_load_name(name, "metadata", h->version);
-	failed = move ? renameat(AT_FDCWD, path, j->dirfd, name)
-		      : symlinkat(path, j->dirfd, name);
-	if (failed != 0)
+	if (renameat(AT_FDCWD, path, j->dirfd, name) != 0)
+		rc = err_sys(err, errno, "%s/%s", j->dir, name);
+	if (rc == ERR_OK)
+		rc = new_base(j, name, h->version, h->id, err);
+	return unlock(j, rc);
+}
+
+enum err
+journal_adopt_open(struct journal *j, int fd, const struct mfs_header *h,
+	struct error *err)
+{
+	char name[JOURNAL_NAME_MAX], path[sizeof("/proc/self/fd/") + 12];
+	enum err rc = ERR_OK;
+
+	lock(j);
+	if (!is_newer(j, h))
+		return unlock(j, ERR_OK);
+	fsx_close(&j->lent);
+	j->lent = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	journal_load_name(name, "metadata", h->version);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", j->lent);
+	if (j->lent < 0 || symlinkat(path, j->dirfd, name) != 0)
 		rc = err_sys(err, errno, "%s/%s", j->dir, name);
 	if (rc == ERR_OK)
 		rc = new_base(j, name, h->version, h->id, err);
@@ -605,6 +630,19 @@ drop_old(struct journal *j, struct error *err)
 	return rc == ERR_OK ? drop(j, &j->images, images, "metadata", err) : rc;
 }
 
+/* Where the disk is full, what is not needed any more makes room to say so. */
+static enum err
+settle(struct journal *j, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	enum err rc;
+
+	if (write_sealed(j, &why) == ERR_OK)
+		return drop_old(j, err);
+	rc = drop_old(j, err);
+	return rc == ERR_OK ? write_sealed(j, err) : rc;
+}
+
 enum err
 journal_unpin(struct journal *j, struct journal_view *v, bool sealed,
 	struct error *err)
@@ -615,9 +653,7 @@ journal_unpin(struct journal *j, struct journal_view *v, bool sealed,
 	if (sealed && v->has_base) {
 		j->sealed = v->last + 1;
 		j->sealed_base = v->base.first;
-		rc = write_sealed(j, err);
-		if (rc == ERR_OK)
-			rc = drop_old(j, err);
+		rc = settle(j, err);
 	}
 	free(v->v);
 	*v = (struct journal_view){ .has_base = false };

@@ -103,11 +103,13 @@ int journal_due(struct journal *j);
 /* Back to what is durable. */
 enum err journal_recover(struct journal *j, struct error *err) MUST_CHECK;
 
-/*
- * A checked image of the file system becomes the base: moved here from path,
- * or linked to where it lies.  Its version is within the chain.
- */
-enum err journal_adopt(struct journal *j, const char *path, bool move,
+/* A checked image of the file system becomes the base: moved here from path.
+ * Its version is within the chain. */
+enum err journal_adopt(struct journal *j, const char *path,
+	const struct mfs_header *h, struct error *err) MUST_CHECK;
+/* The same for one that stays where it lies: what is open as fd is read,
+ * whatever becomes of its name.  For as long as j is open; fd is borrowed. */
+enum err journal_adopt_open(struct journal *j, int fd,
 	const struct mfs_header *h, struct error *err) MUST_CHECK;
 /* The same for a file system that is followed from its first change on. */
 enum err journal_adopt_new(struct journal *j, struct error *err) MUST_CHECK;

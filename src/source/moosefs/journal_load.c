@@ -326,8 +326,10 @@ read_sealed(struct journal *j)
 	if (fsx_read(fd, text, sizeof(text) - 1, &got, "sealed", &why) ==
 			ERR_OK &&
 		sscanf(text, "%llu %llu", &sealed, &base) == 2) {
-		j->sealed = sealed;
-		j->sealed_base = base;
+		/* What could not be written down is known all the same. */
+		j->sealed = sealed > j->sealed ? sealed : j->sealed;
+		if (base > j->sealed_base)
+			j->sealed_base = base;
 	}
 	fsx_close(&fd);
 }

@@ -26,6 +26,7 @@ struct journal {
 	struct journal_set images, segments; /* segments: closed ones */
 	uint64_t id; /* of the base's file system */
 
+	int lent; /* an image that lies elsewhere; -1: none */
 	int fd; /* of the segment at hand; -1: none */
 	struct journal_file open; /* it, as far as it is durable */
 	uint64_t written; /* bytes of it, durable or not */

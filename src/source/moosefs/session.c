@@ -144,7 +144,7 @@ end_image(struct session *s, struct error *err)
 static enum err
 adopt(struct session *s, struct error *err)
 {
-	return journal_adopt(s->j, s->r->image_tmp, true, &s->head, err);
+	return journal_adopt(s->j, s->r->image_tmp, &s->head, err);
 }
 
 /* Its lines from here on are a new chain, that begins at the image. */
