@@ -92,9 +92,9 @@ make_version(struct world *w, size_t i, const struct version *from)
 	struct image_conf conf = { 0 };
 	uint64_t mask = prng_below(&w->p, 2) * (BLOCK - 1), off;
 	unsigned few = prng_below(&w->p, 4) == 0; /* and long ones */
-	uint64_t gap = (uint64_t)1 << (9 + prng_below(&w->p, 5 + 7 * few));
-	uint64_t len_max = (uint64_t)1 << (5 + prng_below(&w->p, 8 + 6 * few));
-	uint64_t n = prng_below(&w->p, few ? 50 : 900);
+	uint64_t gap = (uint64_t)1 << (7 + prng_below(&w->p, 4 + 10 * few));
+	uint64_t len_max = (uint64_t)1 << (4 + prng_below(&w->p, 6 + 9 * few));
+	uint64_t n = prng_below(&w->p, few ? 50 : 9000);
 	struct image_figures f;
 	struct tree_root root;
 	struct image *img;
@@ -248,7 +248,7 @@ random_versions(uint64_t seed)
 		rewrites += w->rewrites;
 		world_fini(w);
 	}
-	assert_true(rounds < ROUNDS || rewrites > 10);
+	assert_true(rounds < ROUNDS || rewrites > 5);
 	free(w);
 }
 
