@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/backup.h"
+#include "engine/edited.h"
 #include "engine/gather.h"
 #include "engine/links.h"
 #include "engine/outbox.h"
@@ -13,7 +14,6 @@
 #include "model/path.h"
 #include "tree/content.h"
 #include "tree/cursor.h"
-#include "tree/image.h"
 
 struct backup_sink {
 	struct sink base;
@@ -32,10 +32,7 @@ struct backup_sink {
 
 	unsigned marks; /* of the entry offered last */
 	struct upload *stream;
-	struct image *image;
-	struct slot *image_slot;
-	struct entry image_entry;
-	uint8_t *image_strings; /* what it borrows */
+	struct edited edited;
 };
 
 static struct backup_sink *
@@ -341,117 +338,18 @@ sink_stream_end(struct sink *base, struct error *err)
 	return upload_end(up, err);
 }
 
-/* The extent tree of base in the previous snapshot.  To take another content
- * for an empty one would make a wrong image of an edit. */
-static enum err
-base_image(struct backup_sink *s, struct bytes base, struct id *root,
-	uint64_t *size, struct error *err)
-{
-	struct entry e;
-	struct item item;
-	bool found = false;
-	enum err rc = ERR_OK;
-
-	if (s->lookup != NULL)
-		rc = cursor_find(s->lookup, base, &item, &found, err);
-	if (rc != ERR_OK)
-		return rc;
-	entry_init(&e);
-	if (found)
-		rc = entry_decode(&e, item.val.data, item.val.len, item.refs,
-			item.n_refs, err);
-	if (rc == ERR_OK && e.content.kind != CONTENT_EXTENTS)
-		rc = err_set(err, ERR_CORRUPT,
-			"the previous snapshot does not have the image that "
-			"this one is to be an edit of");
-	*root = e.content.root;
-	*size = e.size;
-	entry_fini(&e);
-	return rc;
-}
-
-static void
-forget_image(struct backup_sink *s)
-{
-	entry_fini(&s->image_entry);
-	free(s->image_strings);
-	s->image_strings = NULL;
-}
-
-/* The slot and the entry of an image. */
-static enum err
-begin_image(struct backup_sink *s, struct bytes key, const struct entry *e,
-	struct error *err)
-{
-	enum err rc = new_slot(s, key, e, &s->image_slot, err);
-
-	if (rc != ERR_OK)
-		return rc;
-	s->image_entry = *e;
-	return ingest_keep_strings(&s->image_entry, &s->image_strings, err);
-}
-
 static enum err
 sink_image_begin(struct sink *base, struct bytes key, const struct entry *e,
 	struct bytes from, const struct origin *origin, struct error *err)
 {
 	struct backup_sink *s = to_sink(base);
-	struct image_conf conf = { .size = e->size, .origin = origin };
-	struct id root;
-	enum err rc = ERR_OK;
+	struct slot *slot;
+	enum err rc;
 
-	if (from.data != NULL) {
-		rc = base_image(s, from, &root, &conf.old_size, err);
-		conf.old_root = &root;
-	}
+	rc = edited_open(&s->edited, from, e->size, origin, err);
 	if (rc == ERR_OK)
-		rc = begin_image(s, key, e, err);
-	if (rc == ERR_OK)
-		rc = image_open(&s->image, &s->in->io, &conf, err);
-	return rc;
-}
-
-/* Whether e, which a snapshot holds, is what a source calls was. */
-static bool
-is_what_was(const struct entry *e, const struct entry *was)
-{
-	const unsigned bad = MARK_CHANGED | MARK_UNREADABLE;
-
-	return e->size == was->size && e->ino == was->ino &&
-	       when_cmp(&e->mtime, &was->mtime) == 0 && (e->marks & bad) == 0;
-}
-
-static enum err
-open_again(struct backup_sink *s, struct bytes key, const struct entry *was,
-	const struct image_conf *new, struct error *err)
-{
-	struct image_conf conf = *new;
-	struct entry e;
-	struct item item;
-	bool found = false;
-	enum err rc = ERR_OK;
-
-	if (s->lookup != NULL)
-		rc = cursor_find(s->lookup, key, &item, &found, err);
-	if (rc != ERR_OK || !found)
-		return rc;
-	entry_init(&e);
-	rc = entry_decode(&e, item.val.data, item.val.len, item.refs,
-		item.n_refs, err);
-	if (rc != ERR_OK || !is_what_was(&e, was))
-		goto out;
-	conf.old_size = e.size;
-	if (e.content.kind == CONTENT_EXTENTS)
-		conf.old_root = &e.content.root;
-	else if (e.content.kind == CONTENT_SLICES)
-		conf.old_slices = &e.content.slices;
-	else
-		goto out;
-	rc = image_open(&s->image, &s->in->io, &conf, err);
-
-out:
-	entry_fini(&e);
-	return rc;
+		rc = new_slot(s, key, e, &slot, err);
+	return rc == ERR_OK ? edited_begin(&s->edited, slot, e, err) : rc;
 }
 
 /*
@@ -465,75 +363,42 @@ sink_image_again(struct sink *base, struct bytes key, const struct entry *e,
 	struct error *err)
 {
 	struct backup_sink *s = to_sink(base);
-	const struct image_conf conf = { .size = e->size, .origin = origin };
-	struct error why = ERROR_INIT;
+	struct slot *slot;
 	enum err rc;
 
-	*begun = false;
-	/* What the local cache does not have can be read from the source. */
-	rc = open_again(s, key, was, &conf, &why);
-	if (rc != ERR_OK && (s->in->nodes == NULL || rc == ERR_NOMEM)) {
-		*err = why;
+	rc = edited_open_again(&s->edited, key, was, e->size, origin, begun,
+		err);
+	if (rc != ERR_OK || !*begun)
 		return rc;
-	}
-	if (s->image == NULL)
-		return ERR_OK;
-	*begun = true;
-	return begin_image(s, key, e, err);
+	rc = new_slot(s, key, e, &slot, err);
+	return rc == ERR_OK ? edited_begin(&s->edited, slot, e, err) : rc;
 }
 
 static enum err
 sink_image_take(struct sink *base, uint64_t off, uint64_t old_off, uint64_t len,
 	struct error *err)
 {
-	struct backup_sink *s = to_sink(base);
-	enum err rc = ingest_stopped(s->in, err);
-
-	s->in->report->progress->bytes_done += len;
-	return rc == ERR_OK ? image_take(s->image, off, old_off, len, err) : rc;
+	return edited_take(&to_sink(base)->edited, off, old_off, len, err);
 }
 
 static enum err
 sink_image_replace(struct sink *base, uint64_t off, const void *data,
 	size_t len, struct error *err)
 {
-	struct backup_sink *s = to_sink(base);
-	enum err rc = ingest_stopped(s->in, err);
-
-	s->in->bytes_read += len;
-	s->in->report->progress->bytes_done += len;
-	return rc == ERR_OK ? image_replace(s->image, off, data, len, err) : rc;
+	return edited_replace(&to_sink(base)->edited, off, data, len, err);
 }
 
 static enum err
 sink_image_punch(struct sink *base, uint64_t off, uint64_t len,
 	struct error *err)
 {
-	return image_punch(to_sink(base)->image, off, len, err);
+	return edited_punch(&to_sink(base)->edited, off, len, err);
 }
 
 static enum err
 sink_image_end(struct sink *base, struct error *err)
 {
-	struct backup_sink *s = to_sink(base);
-	struct entry *e = &s->image_entry;
-	struct image_figures figures;
-	struct tree_root root;
-	enum err rc;
-
-	rc = image_finish(s->image, &root, &figures, err);
-	image_free(s->image);
-	s->image = NULL;
-	if (rc != ERR_OK)
-		return rc;
-	e->content.kind = CONTENT_EXTENTS;
-	e->content.root = root.id;
-	s->in->report->progress->items_done++;
-	rc = ingest_spill_xattrs(s->in, s->in->lane, e, err);
-	if (rc == ERR_OK)
-		rc = slot_encode(s->image_slot, e, err);
-	forget_image(s);
-	return rc;
+	return edited_end(&to_sink(base)->edited, err);
 }
 
 /* ---- the rest ---- */
@@ -633,6 +498,7 @@ open_previous(struct backup_sink *s, const struct id *root, struct error *err)
 			err);
 	if (rc != ERR_OK)
 		return lose_previous(s, err);
+	s->edited.lookup = s->lookup;
 	p->items_total = cursor_total_items(s->cursor);
 	p->bytes_total = cursor_total_weight(s->cursor);
 	return ERR_OK;
@@ -649,6 +515,7 @@ backup_sink_new(struct backup_sink **out, struct ingest *in,
 		return err_set(err, ERR_NOMEM, "out of memory");
 	s->base.ops = &backup_sink_ops;
 	s->in = in;
+	edited_init(&s->edited, in);
 	gather_init(&s->gather, in);
 	outbox_init(&s->outbox, NULL);
 	rc = builder_new(&s->builder, &in->io, TREE_ENTRIES, err);
@@ -675,8 +542,7 @@ backup_sink_free(struct backup_sink *s)
 		return;
 	gather_fini(&s->gather);
 	uploads_fini(&s->uploads);
-	image_free(s->image);
-	forget_image(s);
+	edited_fini(&s->edited);
 	outbox_fini(&s->outbox);
 	links_free(s->links);
 	cursor_close(s->cursor);
