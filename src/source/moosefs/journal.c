@@ -93,12 +93,6 @@ journal_close(struct journal *j)
 	free(j);
 }
 
-static void
-lock(struct journal *j)
-{
-	(void)pthread_mutex_lock(&j->lock);
-}
-
 /* The chain, the file and what is pending may disagree now. */
 static enum err
 broken(struct journal *j, enum err rc, const struct error *err)
@@ -114,19 +108,6 @@ check_whole(const struct journal *j, struct error *err)
 	if (j->broken.code != ERR_OK)
 		*err = j->broken;
 	return j->broken.code;
-}
-
-static enum err
-unlock(struct journal *j, enum err rc)
-{
-	(void)pthread_mutex_unlock(&j->lock);
-	return rc;
-}
-
-static const struct journal_file *
-base_of(const struct journal *j)
-{
-	return j->images.n > 0 ? &j->images.v[j->images.n - 1] : NULL;
 }
 
 /* ---- lines ---- */
@@ -189,9 +170,8 @@ sync_all(struct journal *j, struct error *err)
 	return ERR_OK;
 }
 
-/* What was synced becomes a file that does not change any more. */
-static enum err
-close_segment(struct journal *j, struct error *err)
+enum err
+journal_close_segment(struct journal *j, struct error *err)
 {
 	struct stat st;
 	enum err rc = sync_all(j, err);
@@ -215,7 +195,7 @@ take_line(struct journal *j, uint64_t id, const char *text, size_t len,
 	enum err rc = ERR_OK;
 
 	if (j->written >= SEGMENT_MAX)
-		rc = close_segment(j, err);
+		rc = journal_close_segment(j, err);
 	if (j->fd < 0 && !j->dirty) {
 		j->open = (struct journal_file){ .first = id, .last = id - 1 };
 		j->written = 0;
@@ -241,7 +221,7 @@ journal_add(struct journal *j, uint64_t id, const char *text, size_t len,
 
 	if (rc != ERR_OK)
 		return err_wrap(err, "change %" PRIu64, id);
-	lock(j);
+	journal_lock(j);
 	rc = check_whole(j, err);
 	if (rc == ERR_OK)
 		*link = mfs_chain_add(&j->chain, id, text, len);
@@ -249,14 +229,14 @@ journal_add(struct journal *j, uint64_t id, const char *text, size_t len,
 		rc = broken(j, take_line(j, id, text, len, err), err);
 		j->pending_seconds = seconds;
 	}
-	return unlock(j, rc);
+	return journal_unlock(j, rc);
 }
 
 enum err
 journal_sync(struct journal *j, struct error *err)
 {
-	lock(j);
-	return unlock(j, sync_all(j, err));
+	journal_lock(j);
+	return journal_unlock(j, sync_all(j, err));
 }
 
 int
@@ -265,12 +245,12 @@ journal_due(struct journal *j)
 	double ms;
 	int due = -1;
 
-	lock(j);
+	journal_lock(j);
 	if (j->dirty) {
 		ms = JOURNAL_SYNC_MS - (mono_sec() - j->dirty_since) * 1000;
 		due = ms > 0 ? (int)ms : 0;
 	}
-	(void)unlock(j, ERR_OK);
+	(void)journal_unlock(j, ERR_OK);
 	return due;
 }
 
@@ -297,7 +277,7 @@ journal_recover(struct journal *j, struct error *err)
 	uint64_t durable;
 	enum err rc;
 
-	lock(j);
+	journal_lock(j);
 	durable = j->durable;
 	buf_clear(&j->pending);
 	rc = cut_back(j, err);
@@ -310,7 +290,7 @@ journal_recover(struct journal *j, struct error *err)
 	if (rc == ERR_OK && j->durable < durable)
 		rc = err_set(err, ERR_CORRUPT,
 			"%s: lines that were durable are gone", j->dir);
-	return unlock(j, rc);
+	return journal_unlock(j, rc);
 }
 
 /* ---- the base ---- */
@@ -320,9 +300,9 @@ journal_has_begun(struct journal *j)
 {
 	bool begun;
 
-	lock(j);
+	journal_lock(j);
 	begun = j->begun;
-	(void)unlock(j, ERR_OK);
+	(void)journal_unlock(j, ERR_OK);
 	return begun;
 }
 
@@ -331,14 +311,14 @@ journal_begin(struct journal *j, uint64_t version, struct error *err)
 {
 	enum err rc;
 
-	lock(j);
-	rc = close_segment(j, err);
+	journal_lock(j);
+	rc = journal_close_segment(j, err);
 	if (rc == ERR_OK) {
 		mfs_chain_init(&j->chain, version);
 		j->durable = version;
 		j->begun = true;
 	}
-	return unlock(j, rc);
+	return journal_unlock(j, rc);
 }
 
 static enum err
@@ -376,7 +356,7 @@ new_base(struct journal *j, const char *name, uint64_t version, uint64_t id,
 static bool
 is_newer(const struct journal *j, const struct mfs_header *h)
 {
-	const struct journal_file *base = base_of(j);
+	const struct journal_file *base = journal_base(j);
 
 	return base == NULL || base->first < h->version;
 }
@@ -388,15 +368,15 @@ journal_adopt(struct journal *j, const char *path, const struct mfs_header *h,
 	char name[JOURNAL_NAME_MAX];
 	enum err rc = ERR_OK;
 
-	lock(j);
+	journal_lock(j);
 	if (!is_newer(j, h))
-		return unlock(j, ERR_OK);
+		return journal_unlock(j, ERR_OK);
 	journal_load_name(name, "metadata", h->version);
 	if (renameat(AT_FDCWD, path, j->dirfd, name) != 0)
 		rc = err_sys(err, errno, "%s/%s", j->dir, name);
 	if (rc == ERR_OK)
 		rc = new_base(j, name, h->version, h->id, err);
-	return unlock(j, rc);
+	return journal_unlock(j, rc);
 }
 
 enum err
@@ -406,9 +386,9 @@ journal_adopt_open(struct journal *j, int fd, const struct mfs_header *h,
 	char name[JOURNAL_NAME_MAX], path[sizeof("/proc/self/fd/") + 12];
 	enum err rc = ERR_OK;
 
-	lock(j);
+	journal_lock(j);
 	if (!is_newer(j, h))
-		return unlock(j, ERR_OK);
+		return journal_unlock(j, ERR_OK);
 	fsx_close(&j->lent);
 	j->lent = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	journal_load_name(name, "metadata", h->version);
@@ -417,7 +397,7 @@ journal_adopt_open(struct journal *j, int fd, const struct mfs_header *h,
 		rc = err_sys(err, errno, "%s/%s", j->dir, name);
 	if (rc == ERR_OK)
 		rc = new_base(j, name, h->version, h->id, err);
-	return unlock(j, rc);
+	return journal_unlock(j, rc);
 }
 
 enum err
@@ -428,12 +408,13 @@ journal_adopt_new(struct journal *j, struct error *err)
 	enum err rc;
 	int fd;
 
-	lock(j);
+	journal_lock(j);
 	journal_load_name(name, "metadata", 1);
 	fd = openat(j->dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
 		JOURNAL_MODE);
 	if (fd < 0)
-		return unlock(j, err_sys(err, errno, "%s/%s", j->dir, tmp));
+		return journal_unlock(j,
+			err_sys(err, errno, "%s/%s", j->dir, tmp));
 	rc = fsx_write(fd, new_image, sizeof(new_image) - 1, tmp, err);
 	if (rc == ERR_OK && fsync(fd) != 0)
 		rc = err_sys(err, errno, "%s/%s", j->dir, tmp);
@@ -442,7 +423,7 @@ journal_adopt_new(struct journal *j, struct error *err)
 		rc = err_sys(err, errno, "%s/%s", j->dir, name);
 	if (rc == ERR_OK)
 		rc = new_base(j, name, 1, 0, err);
-	return unlock(j, rc);
+	return journal_unlock(j, rc);
 }
 
 /* ---- what there is ---- */
@@ -450,7 +431,7 @@ journal_adopt_new(struct journal *j, struct error *err)
 static uint64_t
 waiting(const struct journal *j)
 {
-	const struct journal_file *base = base_of(j);
+	const struct journal_file *base = journal_base(j);
 	uint64_t sum = j->fd >= 0 || j->dirty ? j->written + j->pending.len : 0;
 
 	for (size_t i = j->segments.n; i > 0; i--) {
@@ -468,8 +449,8 @@ journal_figures(struct journal *j, struct journal_figures *out)
 {
 	const struct journal_file *base;
 
-	lock(j);
-	base = base_of(j);
+	journal_lock(j);
+	base = journal_base(j);
 	*out = (struct journal_figures){ .has_base = base != NULL,
 		.base = base != NULL ? base->first : 0,
 		.next = j->chain.next,
@@ -479,216 +460,5 @@ journal_figures(struct journal *j, struct journal_figures *out)
 		.seconds = j->seconds,
 		.saved = j->saved,
 		.bytes_waiting = waiting(j) };
-	(void)unlock(j, ERR_OK);
-}
-
-/* ---- pins ---- */
-
-/* The first segment that has lines which an image lacks. */
-static size_t
-first_after(const struct journal *j, const struct journal_file *image)
-{
-	size_t at = 0;
-
-	while (at < j->segments.n && j->segments.v[at].last < image->first)
-		at++;
-	return at;
-}
-
-static bool
-has_all_after(const struct journal *j, const struct journal_file *image)
-{
-	uint64_t next = image->first;
-
-	for (size_t i = first_after(j, image); i < j->segments.n; i++) {
-		if (j->segments.v[i].first > next)
-			return false;
-		next = j->segments.v[i].last + 1;
-	}
-	return next >= base_of(j)->first;
-}
-
-/*
- * The newest image, unless changes before it are in no repository yet, as it
- * was away for an hour: then an older one once more, so that they get there.
- */
-static const struct journal_file *
-base_to_seal(const struct journal *j)
-{
-	const struct journal_file *v = j->images.v;
-	size_t newest = j->images.n - 1, i = newest;
-
-	while (i > 0 && v[i].first > j->sealed)
-		i--;
-	return has_all_after(j, &v[i]) ? &v[i] : &v[newest];
-}
-
-static void
-show_images(const struct journal *j, struct journal_view *v,
-	struct journal_file *room)
-{
-	v->images = room;
-	for (size_t i = 0; i < j->images.n; i++)
-		if (j->images.v[i].first != j->hidden)
-			room[v->n_images++] = j->images.v[i];
-}
-
-static enum err
-fill_view(struct journal *j, struct journal_view *v, struct error *err)
-{
-	const struct journal_file *base;
-	size_t at, n;
-
-	*v = (struct journal_view){ .id = j->id, .seconds = j->seconds };
-	if (j->images.n == 0)
-		return ERR_OK;
-	base = base_to_seal(j);
-	v->has_base = true;
-	v->base = *base;
-	v->first = base->first;
-	at = first_after(j, base);
-	n = j->segments.n - at;
-	v->v = calloc(n + j->images.n, sizeof(*v->v));
-	if (v->v == NULL)
-		return err_set(err, ERR_NOMEM, "no memory for segments");
-	if (n > 0)
-		memcpy(v->v, j->segments.v + at, n * sizeof(*v->v));
-	v->n = n;
-	show_images(j, v, v->v + n);
-	v->last = n > 0 ? v->v[n - 1].last : v->first - 1;
-	return ERR_OK;
-}
-
-enum err
-journal_pin(struct journal *j, struct journal_view *out, struct error *err)
-{
-	enum err rc;
-
-	lock(j);
-	rc = close_segment(j, err);
-	if (rc == ERR_OK)
-		rc = fill_view(j, out, err);
-	return unlock(j, rc);
-}
-
-static enum err
-write_sealed(struct journal *j, struct error *err)
-{
-	char text[48];
-	int fd, n = snprintf(text, sizeof(text), "%" PRIu64 " %" PRIu64 "\n",
-			j->sealed, j->sealed_base);
-	enum err rc;
-
-	fd = openat(j->dirfd, "sealed.tmp",
-		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, JOURNAL_MODE);
-	if (fd < 0)
-		return err_sys(err, errno, "%s/sealed.tmp", j->dir);
-	rc = fsx_write(fd, text, (size_t)n, "sealed.tmp", err);
-	if (rc == ERR_OK && fdatasync(fd) != 0)
-		rc = err_sys(err, errno, "%s/sealed.tmp", j->dir);
-	fsx_close(&fd);
-	if (rc == ERR_OK &&
-		renameat(j->dirfd, "sealed.tmp", j->dirfd, "sealed") != 0)
-		rc = err_sys(err, errno, "%s/sealed", j->dir);
-	return rc;
-}
-
-/* The first n files of a set, by their names. */
-static enum err
-drop(struct journal *j, struct journal_set *s, size_t n, const char *kind,
-	struct error *err)
-{
-	char name[JOURNAL_NAME_MAX];
-
-	for (size_t i = 0; i < n; i++) {
-		journal_load_name(name, kind, s->v[i].first);
-		if (unlinkat(j->dirfd, name, 0) != 0 && errno != ENOENT)
-			return err_sys(err, errno, "%s/%s", j->dir, name);
-	}
-	if (n > 0)
-		memmove(s->v, s->v + n, (s->n - n) * sizeof(*s->v));
-	s->n -= n;
-	return ERR_OK;
-}
-
-/* What is before the image of the last snapshot. */
-static enum err
-drop_old(struct journal *j, struct error *err)
-{
-	size_t n = 0, images = 0;
-	enum err rc;
-
-	while (images < j->images.n &&
-		j->images.v[images].first < j->sealed_base)
-		images++;
-	if (images == j->images.n)
-		return ERR_OK;
-	while (n < j->segments.n && j->segments.v[n].last < j->sealed_base &&
-		j->segments.v[n].last < j->sealed)
-		n++;
-	rc = drop(j, &j->segments, n, "changelog", err);
-	return rc == ERR_OK ? drop(j, &j->images, images, "metadata", err) : rc;
-}
-
-/* Where the disk is full, what is not needed any more makes room to say so. */
-static enum err
-settle(struct journal *j, struct error *err)
-{
-	struct error why = ERROR_INIT;
-	enum err rc;
-
-	if (write_sealed(j, &why) == ERR_OK)
-		return drop_old(j, err);
-	rc = drop_old(j, err);
-	return rc == ERR_OK ? write_sealed(j, err) : rc;
-}
-
-enum err
-journal_unpin(struct journal *j, struct journal_view *v, bool sealed,
-	struct error *err)
-{
-	enum err rc = ERR_OK;
-
-	lock(j);
-	if (sealed && v->has_base) {
-		j->sealed = v->last + 1;
-		j->sealed_base = v->base.first;
-		rc = settle(j, err);
-	}
-	free(v->v);
-	*v = (struct journal_view){ .has_base = false };
-	return unlock(j, rc);
-}
-
-void
-journal_hide_image(struct journal *j, uint64_t version)
-{
-	lock(j);
-	j->hidden = version;
-	(void)unlock(j, ERR_OK);
-}
-
-static enum err
-open_file(const struct journal *j, const char *kind, uint64_t n, int *fd,
-	struct error *err)
-{
-	char name[JOURNAL_NAME_MAX];
-
-	journal_load_name(name, kind, n);
-	*fd = openat(j->dirfd, name, O_RDONLY | O_CLOEXEC);
-	return *fd >= 0 ? ERR_OK : err_sys(err, errno, "%s/%s", j->dir, name);
-}
-
-enum err
-journal_open_image(const struct journal *j, const struct journal_file *f,
-	int *fd, struct error *err)
-{
-	return open_file(j, "metadata", f->first, fd, err);
-}
-
-enum err
-journal_open_segment(const struct journal *j, const struct journal_file *f,
-	int *fd, struct error *err)
-{
-	return open_file(j, "changelog", f->first, fd, err);
+	(void)journal_unlock(j, ERR_OK);
 }

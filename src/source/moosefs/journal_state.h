@@ -53,4 +53,27 @@ enum err journal_load_all(struct journal *j, struct error *err) MUST_CHECK;
 enum err journal_load_add(struct journal_set *s, const struct journal_file *f,
 	struct error *err) MUST_CHECK;
 
+static inline void
+journal_lock(struct journal *j)
+{
+	(void)pthread_mutex_lock(&j->lock);
+}
+
+static inline enum err
+journal_unlock(struct journal *j, enum err rc)
+{
+	(void)pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+static inline const struct journal_file *
+journal_base(const struct journal *j)
+{
+	return j->images.n > 0 ? &j->images.v[j->images.n - 1] : NULL;
+}
+
+/* What is at hand is synced and becomes a file that does not change any more.
+ */
+enum err journal_close_segment(struct journal *j, struct error *err) MUST_CHECK;
+
 #endif /* SOURCE_MOOSEFS_JOURNAL_STATE_H */
