@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lineup: one lock, never held while a journal is opened or closed.
+ * lineup: one lock, never held while a journal is opened or closed.  Which
+ * generation is the current one is written down under it: who seals must not
+ * let go meanwhile of a journal that comes again.
  *
  * Crash argument: a generation leaves the line after it was sealed, or with
  * the process; then the next process finds by its directory that it is not
@@ -182,10 +184,23 @@ find(struct lineup *l, const char *gen, struct journal **out, struct error *err)
 	return ERR_OK;
 }
 
+/* Under the lock. */
+static enum err
+make_target(struct lineup *l, const char *gen, struct journal *j,
+	struct error *err)
+{
+	enum err rc = home_set_current(l->home, gen, err);
+
+	if (rc == ERR_OK)
+		rc = append(l, gen, j, err);
+	l->receives |= rc == ERR_OK;
+	return rc;
+}
+
 enum err
 lineup_use(struct lineup *l, const char *gen, struct error *err)
 {
-	struct journal *j = lineup_target(l), *known;
+	struct journal *j = lineup_target(l);
 	bool is;
 	enum err rc;
 
@@ -198,19 +213,18 @@ lineup_use(struct lineup *l, const char *gen, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	lock(l);
-	rc = find(l, gen, &known, err);
+	rc = find(l, gen, &j, err);
+	if (rc == ERR_OK && j != NULL)
+		rc = make_target(l, gen, j, err);
 	unlock(l);
-	j = known;
-	if (rc == ERR_OK && j == NULL)
-		rc = open_journal(l, gen, &j, err);
-	if (rc == ERR_OK)
-		rc = home_set_current(l->home, gen, err);
+	if (rc != ERR_OK || j != NULL)
+		return rc;
+	rc = open_journal(l, gen, &j, err);
 	lock(l);
 	if (rc == ERR_OK)
-		rc = append(l, gen, j, err);
-	l->receives |= rc == ERR_OK;
+		rc = make_target(l, gen, j, err);
 	unlock(l);
-	if (rc != ERR_OK && known == NULL)
+	if (rc != ERR_OK)
 		journal_close(j);
 	return rc;
 }
