@@ -37,6 +37,7 @@ struct walk {
 	struct marks marks;
 	struct counting counting;
 	bool has_counting;
+	bool met_bad; /* one that cannot be read was told */
 	struct buf names; /* each with its NUL */
 	struct buf sealed, plain;
 	struct loaded batch[BATCH];
@@ -168,6 +169,7 @@ visit(struct walk *w, const char *name, struct error *err)
 	if (!may_be_named(w, name))
 		return ERR_OK;
 	rc = load(w, name, &why);
+	w->met_bad |= rc != ERR_OK;
 	if (rc != ERR_OK && w->bad != NULL)
 		rc = w->bad(w->arg, name, &why, err);
 	else if (rc != ERR_OK)
@@ -258,7 +260,7 @@ repo_each_snapshot_named(struct repo *r, const char *digits, unsigned flags,
 	rc = name_own(w, err);
 	if (rc == ERR_OK && w->names.len > 0)
 		rc = visit_all(w, err);
-	if (rc == ERR_OK && w->n == 0) {
+	if (rc == ERR_OK && w->n == 0 && !w->met_bad) {
 		buf_clear(&w->names);
 		rc = store_list(repo_store(r), "snapshots", collect, w, err);
 		if (rc == ERR_OK)
