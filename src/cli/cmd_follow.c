@@ -311,9 +311,9 @@ run_following(struct cli *c, struct error *err)
 
 /* What it says of a status that is not of now. */
 static const char *
-why_old(const struct follow_status *s, const char *dir, const struct when *now)
+why_old(const struct follow_status *s, bool running, const struct when *now)
 {
-	if (!follow_is_running(dir))
+	if (!running)
 		return "not running";
 	return now->sec - s->written.sec > STALE_SEC ? "stuck" : NULL;
 }
@@ -374,6 +374,7 @@ show_one(struct cli *c, const char *dir, struct error *err)
 	struct follow_status s;
 	struct when now = when_now();
 	const char *old;
+	bool running;
 	char *path;
 	enum err rc;
 
@@ -383,10 +384,11 @@ show_one(struct cli *c, const char *dir, struct error *err)
 	free(path);
 	if (rc != ERR_OK)
 		return rc;
-	old = why_old(&s, dir, &now);
+	running = follow_is_running(dir);
+	old = why_old(&s, running, &now);
 	if (c->json)
 		jsonl_print(state_object(&s, old != NULL ? "stale" : "status",
-				    follow_is_running(dir)),
+				    running),
 			stdout);
 	else
 		print_row(&s, old, &now);
