@@ -10,5 +10,8 @@
 #define ARRAY_LEN(a)           (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) \
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define container_of_const(ptr, type, member) \
+	((const type *)(const void *)((       \
+		const char *)(ptr)-offsetof(type, member)))
 
 #endif /* BASE_COMPILER_H */

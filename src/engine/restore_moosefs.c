@@ -14,7 +14,6 @@
  * is one of each, and each line was checked against the chain.
  */
 #include "engine/restore_moosefs.h"
-#include "engine/mfs_ended.h"
 
 #include <dirent.h>
 #include <errno.h>

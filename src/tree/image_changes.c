@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { CHANGES_FIRST = 64 };
+#include "base/array.h"
 
 void
 image_changes_fini(struct image_changes *c)
@@ -25,20 +25,16 @@ enum err
 image_changes_add(struct image_changes *c, const struct image_change *change,
 	struct error *err)
 {
+	struct image_change *v;
+
 	if (c->n > 0 && continues(&c->v[c->n - 1], change)) {
 		c->v[c->n - 1].run.to = change->run.to;
 		return ERR_OK;
 	}
-	if (c->n == c->cap) {
-		size_t cap = c->cap > 0 ? 2 * c->cap : CHANGES_FIRST;
-		struct image_change *v = reallocarray(c->v, cap, sizeof(*v));
-
-		if (v == NULL)
-			return err_set(err, ERR_NOMEM,
-				"no memory for the changes of an image");
-		c->v = v;
-		c->cap = cap;
-	}
+	v = array_grow(c->v, c->n, &c->cap, sizeof(*v), err);
+	if (v == NULL)
+		return err->code;
+	c->v = v;
 	c->v[c->n++] = *change;
 	return ERR_OK;
 }

@@ -119,10 +119,7 @@ static enum err
 read_origin(const struct origin *o, uint64_t off, void *data, size_t len,
 	struct error *err)
 {
-	const struct putting *p =
-		(const struct putting *)(const void *)((const char *)o -
-						       offsetof(struct putting,
-							       origin));
+	const struct putting *p = container_of_const(o, struct putting, origin);
 	struct capture_file f = p->file;
 
 	return read_file(&f, off, data, len, err);

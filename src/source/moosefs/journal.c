@@ -51,6 +51,7 @@ journal_open(struct journal **out, const struct journal_conf *conf,
 	struct error *err)
 {
 	struct journal *j = calloc(1, sizeof(*j));
+	struct error why = ERROR_INIT;
 	enum err rc;
 
 	if (j == NULL)
@@ -73,6 +74,10 @@ journal_open(struct journal **out, const struct journal_conf *conf,
 		journal_close(j);
 		return rc;
 	}
+	/* What cannot be known is sealed once more. */
+	if (journal_load_sealed(j->dirfd, j->dir, &j->sealed, &j->sealed_base,
+		    &why) != ERR_OK)
+		j->sealed = j->sealed_base = 0;
 	*out = j;
 	return ERR_OK;
 }

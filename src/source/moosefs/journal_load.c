@@ -312,26 +312,28 @@ read_lines(struct journal *j, struct error *err)
 	return rc;
 }
 
-static void
-read_sealed(struct journal *j)
+/* Where the file is not there or says nothing, nothing is sealed. */
+enum err
+journal_load_sealed(int dirfd, const char *dir, uint64_t *line, uint64_t *image,
+	struct error *err)
 {
-	struct error why = ERROR_INIT;
+	unsigned long long n, version;
 	char text[48] = "";
 	size_t got = 0;
-	unsigned long long sealed, base;
-	int fd = openat(j->dirfd, "sealed", O_RDONLY | O_CLOEXEC);
+	int fd = openat(dirfd, "sealed", O_RDONLY | O_CLOEXEC);
+	enum err rc;
 
+	*line = *image = 0;
 	if (fd < 0)
-		return;
-	if (fsx_read(fd, text, sizeof(text) - 1, &got, "sealed", &why) ==
-			ERR_OK &&
-		sscanf(text, "%llu %llu", &sealed, &base) == 2) {
-		/* What could not be written down is known all the same. */
-		j->sealed = sealed > j->sealed ? sealed : j->sealed;
-		if (base > j->sealed_base)
-			j->sealed_base = base;
-	}
+		return errno == ENOENT ? ERR_OK
+				       : err_sys(err, errno, "%s/sealed", dir);
+	rc = fsx_read(fd, text, sizeof(text) - 1, &got, dir, err);
 	fsx_close(&fd);
+	if (rc == ERR_OK && sscanf(text, "%llu %llu", &n, &version) == 2) {
+		*line = n;
+		*image = version;
+	}
+	return rc;
 }
 
 enum err
@@ -353,6 +355,5 @@ journal_load_all(struct journal *j, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	j->durable = j->chain.next;
-	read_sealed(j);
 	return ERR_OK;
 }

@@ -50,6 +50,11 @@ void journal_load_name(char out[JOURNAL_NAME_MAX], const char *kind,
 /* Read the directory and all lines from the base on; cuts and puts aside. */
 enum err journal_load_all(struct journal *j, struct error *err) MUST_CHECK;
 
+/* What the file `sealed` in a journal's directory says: the number behind the
+ * last line, and the version of the image; 0: nothing. */
+enum err journal_load_sealed(int dirfd, const char *dir, uint64_t *line,
+	uint64_t *image, struct error *err) MUST_CHECK;
+
 enum err journal_load_add(struct journal_set *s, const struct journal_file *f,
 	struct error *err) MUST_CHECK;
 

@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fsx.h"
+#include "source/moosefs/journal_state.h"
 
 struct seen {
 	uint64_t image, line; /* the greatest numbers; 0: none */
@@ -60,28 +60,6 @@ look(int fd, struct seen *s, const char *dir, struct error *err)
 	return ERR_OK;
 }
 
-/* Where the file is not there or says nothing, nothing is sealed. */
-static enum err
-read_sealed(int fd, struct seen *s, const char *dir, struct error *err)
-{
-	unsigned long long line, image;
-	char text[48] = "";
-	size_t got = 0;
-	int in = openat(fd, "sealed", O_RDONLY | O_CLOEXEC);
-	enum err rc;
-
-	if (in < 0)
-		return errno == ENOENT ? ERR_OK
-				       : err_sys(err, errno, "%s/sealed", dir);
-	rc = fsx_read(in, text, sizeof(text) - 1, &got, dir, err);
-	fsx_close(&in);
-	if (rc == ERR_OK && sscanf(text, "%llu %llu", &line, &image) == 2) {
-		s->line = line;
-		s->image = image;
-	}
-	return rc;
-}
-
 enum err
 unsealed_look(const char *dir, bool *out, struct error *err)
 {
@@ -94,7 +72,8 @@ unsealed_look(const char *dir, bool *out, struct error *err)
 		return err_sys(err, errno, "%s", dir);
 	rc = look(fd, &there, dir, err);
 	if (rc == ERR_OK)
-		rc = read_sealed(fd, &sealed, dir, err);
+		rc = journal_load_sealed(fd, dir, &sealed.line, &sealed.image,
+			err);
 	fsx_close(&fd);
 	if (rc == ERR_OK && there.image != 0)
 		*out = there.image != sealed.image ||

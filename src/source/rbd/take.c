@@ -222,10 +222,7 @@ static enum err
 read_origin(const struct origin *o, uint64_t off, void *data, size_t len,
 	struct error *err)
 {
-	const struct take *t =
-		(const struct take *)(const void *)((const char *)o -
-						    offsetof(struct take,
-							    origin));
+	const struct take *t = container_of_const(o, struct take, origin);
 	struct ceph_op op;
 	enum err rc = ceph_read(&op, t->img, off, data, len, err);
 
