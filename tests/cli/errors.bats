@@ -56,7 +56,7 @@ load helper
 	pack=$(find "$T/repo/packs" -type f -size +500k | head -n 1)
 	chmod u+w "$pack"
 	cp "$pack" "$T/pack"
-	printf 'x' | dd of="$pack" bs=1 seek=70000 conv=notrunc status=none
+	flip "$pack" 70000
 	run -1 coffer check --read-data
 	run -1 coffer cat "latest:$T/file"
 	truncate -s 100000 "$pack"

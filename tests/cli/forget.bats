@@ -243,7 +243,7 @@ those() { jq -r "select(.action == \"$1\") | .short_id"; }
 	snap "2020-11-02 01:00"
 	path=$(find "$T/repo/snapshots" -name "$bad*")
 	chmod u+w "$path"
-	printf x | dd of="$path" bs=1 seek=100 conv=notrunc status=none
+	flip "$path" 100
 	run -3 coffer forget --keep-last 1
 	[[ $output == *"keep    $bad  damaged"* ]]
 	[ -e "$path" ]

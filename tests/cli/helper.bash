@@ -34,6 +34,14 @@ fails_with() {
 	grep -qF -- "$text" "$T/err"
 }
 
+# flip FILE OFFSET: turns one byte over, whatever it was.
+flip() {
+	local byte
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	printf '%b' "\\0$(printf %o $((byte ^ 255)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 # A tree with a little of everything that an ordinary user can make.
 small_tree() {
 	mkdir -p "$1/sub/deep" "$1/empty"

@@ -40,8 +40,8 @@ member() { jq -r "select(.type == \"summary\") | .$1" "$T/summary"; }
 	coffer restore "$IT" --to "raw:$T/raw" -q
 	inode=$(stat -c %i "$T/raw")
 	fails_with 1 "exists" restore "$IT" --to "raw:$T/raw"
-	printf 'x' | dd of="$T/raw" bs=1 seek=1000000 conv=notrunc status=none
-	printf 'x' | dd of="$T/raw" bs=1 seek=30000000 conv=notrunc status=none
+	flip "$T/raw" 1000000
+	flip "$T/raw" 30000000
 	coffer restore "$IT" --to "raw:$T/raw" --overwrite always --dry-run --json >"$T/summary"
 	[ "$(member bytes_written)" -eq 4096 ]
 	[ "$(member bytes_zeroed)" -eq 4096 ]

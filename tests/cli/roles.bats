@@ -235,8 +235,7 @@ keyid() {
 	new_repo_of_roles
 	reader=$(keyid "the reader")
 	chmod u+w "$T/repo/keys/$reader"
-	printf x | dd of="$T/repo/keys/$reader" bs=1 seek=150 conv=notrunc \
-		status=none
+	flip "$T/repo/keys/$reader" 150
 	echo junk >"$T/repo/keys/0123456789abcdef"
 	as admin key list >"$T/list"
 	[ "$(grep -c '! damaged' "$T/list")" -eq 2 ]

@@ -81,6 +81,16 @@ load_on() {
 	done
 }
 
+# image_version NAME: of one of the master's, which renames them while we look.
+image_version() {
+	local _
+	for _ in $(seq 50); do
+		mfs_version "$(mfs_data s)/$1" 2>/dev/null | grep . && return
+		sleep 0.1
+	done
+	return 1
+}
+
 # own LAST: the master's own set up to a change, in $T/dead: its newest image
 # that is not newer, and the lines behind it.  Its log is written by another
 # process of it, and renamed when an hour ends.
@@ -90,7 +100,8 @@ own() {
 	mkdir "$T/dead"
 	printf 'MFSM NEW' >"$T/dead/metadata.mfs.back"
 	for image in "$(mfs_data s)"/metadata.mfs.back*; do
-		cp "$image" "$T/image"
+		[ "${image%.tmp}" = "$image" ] || continue
+		cp "$image" "$T/image" 2>/dev/null || continue
 		f=$(mfs_version "$T/image")
 		if [ "${f:-0}" -gt "$v" ] && [ "$f" -le $(($1 + 1)) ]; then
 			v=$f
@@ -222,10 +233,10 @@ happens() {
 		master_up 4
 		# The image of its start is the one before that of the hour.
 		for _ in $(seq 300); do
-			[ "$(mfs_version "$(mfs_data s)/metadata.mfs.back.1")" -le "$PROTECTED" ] || break
+			[ "$(image_version metadata.mfs.back.1)" -le "$PROTECTED" ] || break
 			sleep 0.1
 		done
-		until_is first "$(mfs_version "$(mfs_data s)/metadata.mfs.back")" net
+		until_is first "$(image_version metadata.mfs.back)" net
 		;;
 	esac
 }

@@ -213,7 +213,7 @@ beside() {
 @test "finding 5: another file system's image, and another one's log" {
 	spoilt
 	cp "$T/tree/$ID/metadata.mfs" "$T/other"
-	printf '\1' | dd of="$T/tree/$ID/metadata.mfs" bs=1 seek=23 conv=notrunc status=none
+	flip "$T/tree/$ID/metadata.mfs" 23
 	back_up "$T/tree"
 	refused "the image is of another file system"
 	cp "$T/other" "$T/tree/$ID/metadata.mfs"
