@@ -78,11 +78,9 @@ look(struct world *w)
 static uint64_t
 durable(struct world *w, char gen[HOME_GEN_MAX])
 {
-	struct journal *j = receive_journal(w->r, gen);
 	struct journal_figures f = { .durable = 0 };
 
-	if (j != NULL)
-		journal_figures(j, &f);
+	(void)lineup_figures(receive_line(w->r), gen, &f);
 	return f.durable;
 }
 
@@ -118,8 +116,8 @@ check_lines(struct world *w)
 	struct error err = ERROR_INIT;
 	struct buf data = BUF_INIT(64 << 20);
 	struct journal_view v;
-	char gen[HOME_GEN_MAX], *line, *rest;
-	struct journal *j = receive_journal(w->r, gen);
+	char *line, *rest;
+	struct journal *j = lineup_target(receive_line(w->r));
 	uint64_t id = 0;
 	int fd;
 
@@ -197,7 +195,7 @@ test_random(void **state)
 		fake_mfs_fault(w.master, &none);
 		wait_for(&w, last);
 		check_lines(&w);
-		assert_false(receive_has_next(w.r));
+		assert_false(lineup_has_next(receive_line(w.r)));
 		assert_int_equal(w.health_seen &
 					 (1u << FOLLOW_OTHER |
 						 1u << FOLLOW_WENT_BACK),
@@ -228,7 +226,7 @@ test_went_back(void **state)
 	(void)durable(&w, next);
 	assert_int_equal(strncmp(gen, next, strlen(gen)), 0);
 	assert_string_equal(next + strlen(gen), ".1");
-	assert_true(receive_has_next(w.r));
+	assert_true(lineup_has_next(receive_line(w.r)));
 	end(&w);
 }
 

@@ -15,6 +15,7 @@ enum {
 
 struct following {
 	const struct following_conf *conf;
+	struct lineup *line; /* of conf->receive */
 	double sealed_at;
 	pthread_t teller;
 	_Atomic bool told_enough;
@@ -44,13 +45,12 @@ seal_first(const struct following *w, struct error *err)
 	enum err rc = ERR_OK;
 
 	/* Why it cannot be opened is noted. */
-	if (receive_first(c->receive, gen, &j, &why) != ERR_OK || j == NULL)
+	if (lineup_first(w->line, gen, &j, &why) != ERR_OK || j == NULL)
 		return ERR_OK;
 	c->choose(c->arg, j, gen);
 	for (unsigned i = 0; i < SEALS_MAX && rc == ERR_OK; i++) {
 		journal_figures(j, &n);
-		if (!is_unsealed(&n) ||
-			(i > 0 && !receive_has_next(c->receive)))
+		if (!is_unsealed(&n) || (i > 0 && !lineup_has_next(w->line)))
 			break;
 		rc = c->f->seal(c->f->arg, err);
 	}
@@ -66,10 +66,10 @@ seal_all(struct following *w, struct error *err)
 	w->sealed_at = mono_sec();
 	for (;;) {
 		rc = seal_first(w, err);
-		if (rc != ERR_OK || !receive_has_next(c->receive))
+		if (rc != ERR_OK || !lineup_has_next(w->line))
 			return rc;
 		c->choose(c->arg, NULL, "");
-		receive_next(c->receive);
+		lineup_next(w->line);
 	}
 }
 
@@ -83,9 +83,9 @@ seal_is_due(const struct following *w)
 
 	if (sec < SEAL_GAP_SEC)
 		return false;
-	if (receive_has_next(c->receive))
+	if (lineup_has_next(w->line))
 		return true;
-	if (!receive_figures(c->receive, gen, &n) || !is_unsealed(&n))
+	if (!lineup_figures(w->line, gen, &n) || !is_unsealed(&n))
 		return false;
 	return sec >= c->f->seal_sec || n.bytes_waiting >= c->f->seal_bytes;
 }
@@ -99,7 +99,7 @@ fill_state(const struct following *w, const struct receive_state *now,
 	const struct following_conf *c = w->conf;
 	char gen[HOME_GEN_MAX] = "";
 	struct journal_figures n;
-	bool any = receive_figures(c->receive, gen, &n);
+	bool any = lineup_figures(w->line, gen, &n);
 
 	*out = (struct follow_state){ .health = now->health,
 		.heard = now->heard,
@@ -186,7 +186,9 @@ enum err
 following_run(const struct following_conf *conf, const _Atomic bool *stop,
 	struct error *err)
 {
-	struct following w = { .conf = conf, .told = UINT32_MAX };
+	struct following w = { .conf = conf,
+		.line = receive_line(conf->receive),
+		.told = UINT32_MAX };
 	int e = pthread_create(&w.teller, NULL, keep_telling, &w);
 	enum err rc;
 

@@ -310,12 +310,14 @@ open_receive(struct moosefs *s, const char *dir, struct error *err)
 static enum err
 load_master(struct moosefs *s, struct error *err)
 {
+	struct journal_figures f;
 	enum err rc = open_receive(s, s->temp, err);
 
 	if (rc == ERR_OK)
 		rc = receive_once(s->receive, err);
-	if (rc == ERR_OK)
-		s->journal = receive_journal(s->receive, s->gen);
+	if (rc == ERR_OK &&
+		lineup_figures(receive_line(s->receive), s->gen, &f))
+		s->journal = lineup_target(receive_line(s->receive));
 	return rc;
 }
 
@@ -485,7 +487,7 @@ moosefs_follow(struct source *src, const struct follow *f,
 	if (rc == ERR_OK)
 		rc = open_receive(s, dir, err);
 	if (rc == ERR_OK)
-		rc = receive_load(s->receive, err);
+		rc = lineup_load(receive_line(s->receive), err);
 	conf.receive = s->receive;
 	conf.dir = dir;
 	if (rc == ERR_OK)

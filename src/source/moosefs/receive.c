@@ -128,51 +128,10 @@ receive_state(struct receive *r, struct receive_state *out)
 
 /* ---- generations ---- */
 
-enum err
-receive_load(struct receive *r, struct error *err)
+struct lineup *
+receive_line(struct receive *r)
 {
-	return lineup_load(&r->line, err);
-}
-
-struct journal *
-receive_target(struct receive *r)
-{
-	return lineup_target(&r->line);
-}
-
-bool
-receive_figures(struct receive *r, char gen[HOME_GEN_MAX],
-	struct journal_figures *out)
-{
-	return lineup_figures(&r->line, gen, out);
-}
-
-struct journal *
-receive_journal(struct receive *r, char gen[HOME_GEN_MAX])
-{
-	struct journal_figures f;
-
-	return lineup_figures(&r->line, gen, &f) ? lineup_target(&r->line)
-						 : NULL;
-}
-
-enum err
-receive_first(struct receive *r, char gen[HOME_GEN_MAX], struct journal **out,
-	struct error *err)
-{
-	return lineup_first(&r->line, gen, out, err);
-}
-
-bool
-receive_has_next(struct receive *r)
-{
-	return lineup_has_next(&r->line);
-}
-
-void
-receive_next(struct receive *r)
-{
-	lineup_next(&r->line);
+	return &r->line;
 }
 
 enum err
@@ -209,7 +168,7 @@ receive_use_current(struct receive *r, struct error *err)
 	char gen[HOME_GEN_MAX];
 	enum err rc;
 
-	if (r->branch || receive_target(r) != NULL)
+	if (r->branch || lineup_target(&r->line) != NULL)
 		return ERR_OK;
 	rc = home_current(&r->home, gen, err);
 	return rc == ERR_OK && gen[0] != '\0' ? lineup_use(&r->line, gen, err)
@@ -237,7 +196,7 @@ rest(struct receive *r, unsigned sec)
 static bool
 settle(struct receive *r)
 {
-	struct journal *j = receive_target(r);
+	struct journal *j = lineup_target(&r->line);
 	struct error why = ERROR_INIT;
 
 	if (j == NULL || journal_sync(j, &why) == ERR_OK)
@@ -338,6 +297,6 @@ receive_once(struct receive *r, struct error *err)
 	struct journal *j;
 	enum err rc = session_run(r, true, err);
 
-	j = receive_target(r);
+	j = lineup_target(&r->line);
 	return rc == ERR_OK && j != NULL ? journal_sync(j, err) : rc;
 }

@@ -23,8 +23,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
-#include "source/moosefs/home.h"
-#include "source/moosefs/journal.h"
+#include "source/moosefs/lineup.h"
 #include "source/source.h"
 
 struct receive;
@@ -58,25 +57,8 @@ enum err receive_start(struct receive *r, struct error *err) MUST_CHECK;
 void receive_stop(struct receive *r);
 void receive_state(struct receive *r, struct receive_state *out);
 
-/* What an earlier process left unsealed is to be sealed, too.  Before
- * receive_start, and not where receive_once is to follow. */
-enum err receive_load(struct receive *r, struct error *err) MUST_CHECK;
-
-/* The generation that receives, and its name; NULL: there is none.  Not while
- * a thread receives. */
-struct journal *receive_journal(struct receive *r, char gen[HOME_GEN_MAX]);
-/* The same of its figures, at any time; false: there is none. */
-bool receive_figures(struct receive *r, char gen[HOME_GEN_MAX],
-	struct journal_figures *out);
-
-/*
- * Generations come one after the other: the first that is to be sealed (NULL:
- * there is none yet), whether there is one after it, and on to that one when
- * this one is sealed, or cannot be opened.  For one thread.
- */
-enum err receive_first(struct receive *r, char gen[HOME_GEN_MAX],
-	struct journal **out, struct error *err) MUST_CHECK;
-bool receive_has_next(struct receive *r);
-void receive_next(struct receive *r);
+/* Its generations, which whoever seals asks.  What an earlier process left is
+ * loaded before receive_start, and not where receive_once is to follow. */
+struct lineup *receive_line(struct receive *r);
 
 #endif /* SOURCE_MOOSEFS_RECEIVE_H */

@@ -6,7 +6,6 @@
 
 #include <pthread.h>
 
-#include "source/moosefs/lineup.h"
 #include "source/moosefs/receive.h"
 
 enum { STATES_MAX = 8 };
@@ -42,8 +41,6 @@ void receive_set(struct receive *r, enum follow_health health, const char *why);
 void receive_connected(struct receive *r);
 /* So many seconds ago. */
 void receive_heard(struct receive *r, double ago);
-/* The generation that receives; NULL: none. */
-struct journal *receive_target(struct receive *r);
 /* From now on this one does: the newest of this file system, or with branch
  * one after it; the one with this name. */
 enum err receive_use(struct receive *r, uint64_t id,

@@ -166,7 +166,7 @@ choose_by_image(struct session *s, struct error *err)
 	if (rc != ERR_OK)
 		return rc;
 	if (!s->r->branch)
-		s->j = receive_target(s->r);
+		s->j = lineup_target(&s->r->line);
 	if (s->j == NULL)
 		return ERR_OK;
 	if (!journal_has_begun(s->j)) {
@@ -204,7 +204,7 @@ choose_by_first(struct session *s, const char *line, size_t len,
 	rc = receive_use(s->r, id, err);
 	if (rc != ERR_OK)
 		return rc;
-	s->j = receive_target(s->r);
+	s->j = lineup_target(&s->r->line);
 	if (journal_has_begun(s->j)) {
 		journal_figures(s->j, &f);
 		s->before = f.next;
@@ -466,7 +466,7 @@ peek(struct session *s, bool *same, struct error *err)
 	const struct mfs_header *h = &s->walk.header;
 	struct journal_figures f;
 	char gen[HOME_GEN_MAX], current[HOME_GEN_MAX];
-	struct journal *j = receive_target(s->r);
+	struct journal *j = lineup_target(&s->r->line);
 	bool known;
 	enum err rc;
 
