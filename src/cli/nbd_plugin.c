@@ -38,7 +38,13 @@
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
-enum { ARENAS = 2, PREFERRED = 64 << 10, LARGEST = 32 << 20, NAME_ROOM = 256 };
+enum {
+	ARENAS = 2,
+	MMAP_FROM = 128 << 10,
+	PREFERRED = 64 << 10,
+	LARGEST = 32 << 20,
+	NAME_ROOM = 256
+};
 
 /* nbdkit has one plugin in one process, and nowhere else to keep this. */
 static struct {
@@ -145,12 +151,16 @@ nbd_config_complete(void)
 /* ---- life ---- */
 
 /* Chunks are allocated by one thread and freed by another; with an arena for
- * each thread, a third of the memory would lie there unused. */
+ * each thread, a third of the memory would lie there unused.  Nor is malloc to
+ * learn from their being freed to keep such memory (mallopt(3),
+ * M_MMAP_THRESHOLD): between what lives long there would be holes. */
 static void
 nbd_load(void)
 {
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet */
 	(void)mallopt(M_ARENA_MAX, ARENAS);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): likewise */
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 }
 
 static enum err

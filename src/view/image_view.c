@@ -492,7 +492,10 @@ filled(const struct image_view_conf *conf)
 	struct image_view_conf c = *conf;
 
 	c.readers = c.readers > 0 ? c.readers : IMAGE_VIEW_READERS;
-	c.workers = c.workers > 0 ? c.workers : pool_cpus();
+	if (c.workers == 0 && pool_cpus() < IMAGE_VIEW_WORKERS_MAX)
+		c.workers = pool_cpus();
+	else if (c.workers == 0)
+		c.workers = IMAGE_VIEW_WORKERS_MAX;
 	c.cache_max = c.cache_max > 0 ? c.cache_max : IMAGE_VIEW_CACHE;
 	c.window = c.window > 0 ? c.window : IMAGE_VIEW_WINDOW;
 	return c;

@@ -43,10 +43,12 @@ struct image_view;
 enum {
 	IMAGE_VIEW_CACHE = 72 << 20,
 	IMAGE_VIEW_READERS = 8,
+	IMAGE_VIEW_WORKERS_MAX = 8,
 	IMAGE_VIEW_WINDOW = 8 << 20
 };
 
-/* Zeroes mean what stands above, and a worker for each processor. */
+/* Zeroes mean what stands above, and a worker for each processor, up to that
+ * maximum: each has memory for the chunk that it opens. */
 struct image_view_conf {
 	unsigned readers, workers;
 	size_t cache_max;
