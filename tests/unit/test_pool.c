@@ -238,24 +238,42 @@ submit_blocks_while_the_queue_is_full(void **state)
 	free(f.jobs);
 }
 
+struct drainer {
+	struct pool *pool;
+	atomic_bool done;
+};
+
 static void *
 drain(void *arg)
 {
-	pool_drain(arg);
+	struct drainer *d = arg;
+
+	pool_drain(d->pool);
+	atomic_store(&d->done, true);
 	return NULL;
 }
 
-/* A drain waits for what came before it, not for what comes after. */
 static void
-drain_waits_for_earlier_jobs_only(void **state)
+pause_ms(long ms)
+{
+	const struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	assert_int_equal(nanosleep(&t, NULL), 0);
+}
+
+/* Whether a drain ended while a job was at work that came so much later than
+ * the thread that drains. */
+static bool
+drain_ends_before(long later_ms)
 {
 	struct held early = { .job.run = run_held };
 	struct held late = { .job.run = run_held };
+	struct drainer d = { .done = false };
 	struct error err = ERROR_INIT;
 	struct pool *pool;
 	pthread_t thread;
+	bool ended;
 
-	(void)state;
 	gate_init(&early.started);
 	gate_init(&early.go);
 	gate_init(&late.started);
@@ -263,18 +281,34 @@ drain_waits_for_earlier_jobs_only(void **state)
 	assert_int_equal(pool_new(&pool, 2, 4, &err), ERR_OK);
 	pool_submit(pool, &early.job);
 	gate_wait(&early.started);
-	assert_int_equal(pthread_create(&thread, NULL, drain, pool), 0);
-	/* Late enough for the drain to have looked, in nearly every run. */
-	assert_int_equal(nanosleep(&(struct timespec){ .tv_nsec = 20000000 },
-				 NULL),
-		0);
+	d.pool = pool;
+	assert_int_equal(pthread_create(&thread, NULL, drain, &d), 0);
+	pause_ms(later_ms);
+	assert_false(atomic_load(&d.done));
 	pool_submit(pool, &late.job);
 	gate_wait(&late.started);
 	gate_open(&early.go);
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	assert_false(gate_is_open(&late.go));
+	for (int i = 0; i < 300 && !atomic_load(&d.done); i++)
+		pause_ms(10);
+	ended = atomic_load(&d.done);
 	gate_open(&late.go);
+	assert_int_equal(pthread_join(thread, NULL), 0);
 	pool_free(pool);
+	return ended;
+}
+
+/* A drain waits for what came before it, not for what comes after: which it
+ * also was where its thread was so slow that it looked only then. */
+static void
+drain_waits_for_earlier_jobs_only(void **state)
+{
+	long later_ms = 20;
+
+	(void)state;
+	while (!drain_ends_before(later_ms)) {
+		assert_true(later_ms < 20000);
+		later_ms *= 2;
+	}
 }
 
 struct owned {

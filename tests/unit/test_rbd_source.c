@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,7 @@ test_hook_arguments(void **state)
 	FILE *f;
 
 	write_script(&s, "printf '%s|' \"$@\" >\"$log\"");
-	assert_int_equal(hook_run(s.path, "freeze", images, 10, &err), ERR_OK);
+	assert_int_equal(hook_run(s.path, "freeze", images, 60, &err), ERR_OK);
 	f = fopen(s.log, "r");
 	assert_non_null(f);
 	len = fread(have, 1, sizeof(have) - 1, f);
@@ -71,23 +72,41 @@ test_hook_arguments(void **state)
 	drop_script(&s);
 }
 
+/* The process whose number is in the log. */
+static void
+end_logged(const struct script *s)
+{
+	FILE *f = fopen(s->log, "r");
+	long pid = 0;
+
+	if (f == NULL)
+		return;
+	assert_int_equal(fscanf(f, "%ld", &pid), 1);
+	(void)fclose(f);
+	assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
+}
+
 static void
 test_hook_ends(void **state)
 {
+	/* Seconds: what a slow machine may take, and less than the sleeps. */
+	enum { LONG = 60 };
 	static const char *const none[] = { NULL };
 	static const struct {
 		const char *body;
+		unsigned timeout_sec;
 		enum err rc;
 		const char *says;
 	} cases[] = {
-		{ "exit 0", ERR_OK, "" },
-		{ "exit 7", ERR_IO, "exit status 7" },
-		{ "kill -9 $$", ERR_IO, "signal 9" },
-		{ "exec sleep 30", ERR_IO, "more than 1 seconds" },
+		{ "exit 0", LONG, ERR_OK, "" },
+		{ "exit 7", LONG, ERR_IO, "exit status 7" },
+		{ "kill -9 $$", LONG, ERR_IO, "signal 9" },
+		{ "exec sleep 100", 1, ERR_IO, "more than 1 seconds" },
 		/* It prints more than a pipe holds, */
-		{ "head -c 1000000 /dev/zero", ERR_OK, "" },
+		{ "head -c 1000000 /dev/zero", LONG, ERR_OK, "" },
 		/* and leaves something that keeps the pipe open. */
-		{ "sleep 3 & exit 0", ERR_OK, "" },
+		{ "sleep 100 2>/dev/null & echo $! >\"$log\"", LONG, ERR_OK,
+			"" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -96,11 +115,13 @@ test_hook_ends(void **state)
 		struct script s;
 
 		write_script(&s, cases[i].body);
-		assert_int_equal(hook_run(s.path, "thaw", none, 1, &err),
+		assert_int_equal(hook_run(s.path, "thaw", none,
+					 cases[i].timeout_sec, &err),
 			cases[i].rc);
 		if (strstr(err.msg, cases[i].says) == NULL)
 			fail_msg("%s: %s", cases[i].body, err.msg);
-		assert_true(mono_sec() - begin < 2.9);
+		assert_true(mono_sec() - begin < LONG);
+		end_logged(&s);
 		drop_script(&s);
 	}
 }

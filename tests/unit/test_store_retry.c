@@ -249,7 +249,7 @@ test_pauses(void **state)
 		start = mono_sec();
 		assert_int_equal(store_size(st, "x", &size, &err), ERR_AGAIN);
 		assert_true(n > 0 || mono_sec() - start >= 0.014);
-		assert_true(mono_sec() - start < 10);
+		assert_true(mono_sec() - start < 60);
 		policy = (struct retry_policy){ 20, 1, 2 };
 		(void)end(NULL);
 	}

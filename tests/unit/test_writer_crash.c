@@ -259,7 +259,7 @@ test_bad_memory(void **state)
 	struct lane *lane = tool_lane(r);
 	struct writer *w = open_writer(r);
 	struct error err = ERROR_INIT;
-	double end = mono_sec() + 30;
+	double end = mono_sec() + 100;
 	enum err rc = ERR_OK;
 	struct id id;
 	pid_t pid;
