@@ -49,7 +49,7 @@ load helper
 	coffer backup -q "$T/tree"
 	first=$(coffer snapshots --json | tail -n 1 | sed 's/.*"short_id":"\([^"]*\).*/\1/')
 	rm "$T/tree/f1" "$T/tree"/f11*
-	printf x | dd of="$T/tree/f99" bs=1 seek=50 conv=notrunc status=none
+	flip "$T/tree/f99" 50
 	coffer backup -q --force "$T/tree"
 	run -0 coffer diff "$first" latest
 	[ "$(grep -c '^M' <<<"$output")" -eq 1 ]

@@ -31,10 +31,10 @@ make_incomplete() {
 	fi
 	chmod 000 "$T/tree/f"
 	cp "$COFFER" "$T/coffer"
-	touch "$T/mark"
+	objects >"$T/before"
 	"${as[@]}" "$T/coffer" backup -q "$T/tree" 2>/dev/null || [ $? -eq 3 ]
 	chmod 600 "$T/tree/f"
-	path=$(find "$T/repo/snapshots" -type f -newer "$T/mark")
+	path=$(objects | comm -13 "$T/before" - | grep /snapshots/)
 	touch -d "$1" "$path"
 	id=$(basename "$path")
 	id=${id:0:8}

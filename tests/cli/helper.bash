@@ -10,6 +10,7 @@ setup() {
 }
 
 teardown() {
+	! mountpoint -q "$T/small" || umount -l "$T/small"
 	chmod -R u+rwX "$T" 2>/dev/null
 	chattr -R -i -a "$T" 2>/dev/null
 	rm -rf "$T"
@@ -32,6 +33,31 @@ fails_with() {
 	[ "$status" -eq "$want" ]
 	[ "$(wc -l <"$T/err")" -eq 1 ]
 	grep -qF -- "$text" "$T/err"
+}
+
+# within SECONDS COMMAND...: try it until it succeeds.
+within() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		if [ $SECONDS -ge $end ]; then
+			echo "in vain: $*"
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# Whether the process has read all that was written to the pipe at descriptor
+# 7, and catches SIGTERM.
+waits_for_more() {
+	local caught
+	/usr/bin/python3 -c 'import array, fcntl, sys, termios
+n = array.array("i", [0])
+fcntl.ioctl(7, termios.FIONREAD, n)
+sys.exit(n[0] != 0)' || return
+	caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status")
+	[ $((0x${caught:-0} >> 14 & 1)) -eq 1 ]
 }
 
 # flip FILE OFFSET: turns one byte over, whatever it was.

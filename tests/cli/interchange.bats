@@ -137,7 +137,7 @@ count() { coffer snapshots --json | grep -c '"type":"snapshot"'; }
 	"$COFFER" import --image volumes/tiny - <"$T/fifo" 7>&- 3>&- &
 	pid=$!
 	head -c 60 "$DATA/t1.rbd-diff" >&7
-	sleep 0.7
+	within 60 waits_for_more "$pid"
 	kill -TERM "$pid"
 	status=0
 	wait "$pid" || status=$?

@@ -54,24 +54,18 @@ serve_here() {
 	# A shell has SIGINT ignored for what it puts in the background.
 	env --default-signal=INT "$COFFER" nbd "$@" >"$T/first" 2>"$T/err" &
 	PID=$!
-	local i
-	for i in {1..100}; do
-		[ ! -s "$T/first" ] || break
-		sleep 0.1
-	done
+	within 60 grep -q . "$T/first"
 	read -r URI <"$T/first"
 }
 
-gone() {
-	local i
-	for i in {1..100}; do
-		case $(ps -o stat= -p "$1" 2>/dev/null) in
-		"" | Z*) return 0 ;;
-		esac
-		sleep 0.1
-	done
+has_ended() {
+	case $(ps -o stat= -p "$1" 2>/dev/null) in
+	"" | Z*) return 0 ;;
+	esac
 	return 1
 }
+
+gone() { within 60 has_ended "$1"; }
 
 stop() {
 	[ -n "${PID:-}" ] || return 0
@@ -80,10 +74,13 @@ stop() {
 	PID=
 }
 
-nothing_left() {
-	[ ! -e "$SOCKET" ]
-	[ -z "$(find "$T" -maxdepth 1 -name 'coffer-nbd-*')" ]
+is_clean() {
+	[ ! -e "$SOCKET" ] &&
+		[ -z "$(find "$T" -maxdepth 1 -name 'coffer-nbd-*')" ]
 }
+
+# What is to remove it may be a process that nobody knows of.
+nothing_left() { within 60 is_clean; }
 
 @test "size, holes and bytes are those of the file" {
 	serve "$IMG"
@@ -278,7 +275,10 @@ image_chain() {
 		"$COFFER" nbd "$IMG" >"$T/first" 2>"$T/err" &
 		PID=$!
 		# What a shell gets before it executes is another story.
-		until [ "/proc/$PID/exe" -ef "$COFFER" ]; do sleep 0.002; done
+		for ((n = 0; n < 30000; n++)); do
+			[ ! "/proc/$PID/exe" -ef "$COFFER" ] || break
+			sleep 0.002
+		done
 		sleep "0.$(printf %03d $((RANDOM % 80)))"
 		pgrep -P "$PID" >"$T/child" || true
 		kill -"$signal" "$PID"

@@ -61,14 +61,12 @@ summary() { jq -e "select(.type == \"prune_summary\") | $1" "$T/out"; }
 	local pid
 	make_past
 	mkfifo "$T/in"
-	"$COFFER" backup -q --stdin --name x <"$T/in" &
+	"$COFFER" backup -q --stdin --name x <"$T/in" 3>&- &
 	pid=$!
 	exec 7>"$T/in"
 	head -c 2000000 /dev/urandom >&7
-	while [ ! -d "$T/repo/sessions" ] ||
-		[ -z "$(ls "$T/repo/sessions")" ]; do
-		sleep 0.05
-	done
+	has_session() { [ -n "$(ls "$T/repo/sessions" 2>/dev/null)" ]; }
+	within 60 has_session
 	run -0 --separate-stderr coffer prune -v
 	[[ $output == *"1 sessions are at work"* ]]
 	# shellcheck disable=SC2154  # run sets it

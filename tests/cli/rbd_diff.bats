@@ -95,7 +95,7 @@ assert d["records"] == 3 and d["bytes_data"] == 4 and d["size"] == 20480'
 	"$COFFER" rbd-diff merge "$DATA/t1.rbd-diff" "$T/fifo" -o "$T/made" 7>&- 3>&- &
 	pid=$!
 	head -c 60 "$DATA/t12.rbd-diff" >&7
-	sleep 0.3
+	within 60 waits_for_more "$pid"
 	kill -TERM "$pid"
 	status=0
 	wait "$pid" || status=$?

@@ -63,19 +63,20 @@ stored_little() {
 	small_tree "$T/tree"
 	new_repo_with_writer
 	sleep 2.1
-	as_writer
+	as_writer --host a-name-of-nobody
 	local nodes
 	nodes=$(echo "$T"/cache/*/nodes-*)
 	[ "$(stat -c %a "$nodes")" = 600 ]
-	run ! grep -q -e numbers -e a.txt -e "$(hostname)" "$nodes"
-	cp "$nodes" "$T/before"
+	run ! grep -qF -e numbers -e random -e a-name-of-nobody "$nodes"
 	head -c 30M /dev/urandom >"$T/tree/more"
 	for delay in 0.02 0.05 0.1 0.2; do
 		COFFER_PASSWORD='' timeout -s KILL "$delay" "$COFFER" \
-			--key-file "$T/writer" backup -q "$T/tree" || true
+			--key-file "$T/writer" backup -q \
+			--host a-name-of-nobody "$T/tree" || true
 	done
-	as_writer
-	as_writer
+	as_writer --host a-name-of-nobody
+	run ! grep -q "everything is read" "$T/notes"
+	as_writer --host a-name-of-nobody
 	summary_has '"entries_new":0,'
 	run -0 coffer check
 }
