@@ -31,7 +31,8 @@ struct bench {
 	uint8_t *text; /* POOL bytes of each */
 	uint8_t *random;
 	uint8_t *out;
-	size_t frame_len; /* of 1 MiB of text, at the end of out */
+	size_t frame_len;
+	enum codec codec; /* of 1 MiB of text, at the end of out */
 	uint64_t sum; /* of results, so that they are needed */
 };
 
@@ -112,19 +113,19 @@ pass_gear_small(struct bench *b, const uint8_t *data, size_t len)
 static void
 pass_zstd_1(struct bench *b, const uint8_t *data, size_t len)
 {
-	b->sum += compress_bytes(b->comp, 1, data, len, b->out);
+	b->sum += compress_bytes(b->comp, 1, data, len, b->out, &b->codec);
 }
 
 static void
 pass_zstd_3(struct bench *b, const uint8_t *data, size_t len)
 {
-	b->sum += compress_bytes(b->comp, 3, data, len, b->out);
+	b->sum += compress_bytes(b->comp, 3, data, len, b->out, &b->codec);
 }
 
 static void
 pass_zstd_9(struct bench *b, const uint8_t *data, size_t len)
 {
-	b->sum += compress_bytes(b->comp, 9, data, len, b->out);
+	b->sum += compress_bytes(b->comp, 9, data, len, b->out, &b->codec);
 }
 
 static void
@@ -132,8 +133,8 @@ pass_unzstd(struct bench *b, const uint8_t *data, size_t len)
 {
 	struct error err = ERROR_INIT;
 
-	if (decompress_bytes(b->comp, b->out + POOL, b->frame_len, b->out, len,
-		    &err) != ERR_OK)
+	if (decompress_bytes(b->comp, b->codec, b->out + POOL, b->frame_len,
+		    b->out, len, &err) != ERR_OK)
 		die(&err);
 }
 
@@ -273,7 +274,8 @@ main(int argc, char **argv)
 		(void)err_set(&err, ERR_IO, "%s: nothing to read", argv[1]);
 		die(&err);
 	}
-	b.frame_len = compress_bytes(b.comp, 1, b.text, 1 << 20, b.out + POOL);
+	b.frame_len = compress_bytes(b.comp, 1, b.text, 1 << 20, b.out + POOL,
+		&b.codec);
 	if (b.frame_len == 0) {
 		(void)err_set(&err, ERR_IO, "the bytes do not compress");
 		die(&err);

@@ -153,6 +153,7 @@ store_load(struct thread *t, size_t len)
 	struct aead_args args = { .key = &w->key, .number = w->loads++ };
 	uint8_t *from = t->packed;
 	struct error err;
+	enum codec codec;
 	struct id id;
 	uint64_t off;
 	size_t n;
@@ -160,7 +161,7 @@ store_load(struct thread *t, size_t len)
 	hash_keyed(&id, &w->key, t->plain, len);
 	args.aad = id.b;
 	args.aad_len = sizeof(id.b);
-	n = compress_bytes(t->comp, 1, t->plain, len, t->packed);
+	n = compress_bytes(t->comp, 1, t->plain, len, t->packed, &codec);
 	if (n == 0) {
 		from = t->plain;
 		n = len;

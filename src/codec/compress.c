@@ -16,6 +16,10 @@
  * looked for in a longer piece from the middle, and repeated blocks by samples
  * that begin alike.
  *
+ * Columns are one frame, too, in which each part has blocks, and so tables, of
+ * its own.  Mostly they are so much smaller that the lines themselves need not
+ * be compressed for comparison.
+ *
  * Decompression in one pass needs no window of its own, whatever the frame
  * claims: memory is what the caller gives.
  */
@@ -26,10 +30,14 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "base/rd.h"
+#include "codec/columns.h"
+
 enum {
 	PROBE_LEVEL = 5,
 	FAST_LEVEL = 1,
 	SAMPLE = 16 << 10,
+	COLUMNS_HEAD = 4, /* u32: how many bytes the columns are */
 	/* So many pieces of so many bytes, evenly spread: what is compressible
 	 * over a 64th of the input meets one of them. */
 	PIECES = 64,
@@ -136,17 +144,101 @@ hopeless(struct compressor *c, const uint8_t *data, size_t len, void *out)
 	return squeeze(c, FAST_LEVEL, data, len, out) == 0;
 }
 
+/* One frame with a flush behind each part, of at most room bytes, or 0. */
+static size_t
+squeeze_parts(struct compressor *c, int level, const struct columns *columns,
+	void *out, size_t room)
+{
+	ZSTD_outBuffer to = { .dst = out, .size = room };
+	ZSTD_inBuffer from = { .src = columns->bytes.data };
+
+	(void)ZSTD_CCtx_reset(c->enc, ZSTD_reset_session_only);
+	if (ZSTD_isError(ZSTD_CCtx_setParameter(c->enc, ZSTD_c_compressionLevel,
+		    level)) ||
+		ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(c->enc,
+			columns->bytes.len)))
+		return 0;
+	for (size_t i = 0; i < columns->n; i++) {
+		bool is_last = i + 1 == columns->n;
+		size_t left;
+
+		from.size = columns->ends[i];
+		left = ZSTD_compressStream2(c->enc, &to, &from,
+			is_last ? ZSTD_e_end : ZSTD_e_flush);
+		/* Something is left only where there is no room for it. */
+		if (left > 0)
+			return 0;
+	}
+	return to.pos;
+}
+
+/* Lines as columns, as they are stored; 0 where they are no such lines. */
+static size_t
+squeeze_columns(struct compressor *c, int level, const void *data, size_t len,
+	uint8_t *out)
+{
+	struct error err = ERROR_INIT;
+	struct columns columns;
+	bool fit = false;
+	size_t n = 0;
+
+	columns_init(&columns, len);
+	if (columns_encode(&columns, data, len, &fit, &err) == ERR_OK && fit) {
+		for (unsigned i = 0; i < COLUMNS_HEAD; i++)
+			out[i] = (uint8_t)(columns.bytes.len >> 8 * i);
+		n = squeeze_parts(c, level, &columns, out + COLUMNS_HEAD,
+			compress_bound(len) - COLUMNS_HEAD);
+	}
+	columns_fini(&columns);
+	return n > 0 ? n + COLUMNS_HEAD : 0;
+}
+
+/* Whichever is smaller.  Where columns take less than 3/4 of what level 1 makes
+ * of the lines, no level makes less of those. */
+static size_t
+squeeze_lines(struct compressor *c, int level, const void *data, size_t len,
+	void *out, enum codec *codec)
+{
+	size_t columns = squeeze_columns(c, level, data, len, out), n;
+	void *plain;
+
+	*codec = columns > 0 ? CODEC_COLUMNS : CODEC_ZSTD;
+	if (columns == 0)
+		return squeeze(c, level, data, len, out);
+	plain = malloc(compress_bound(len));
+	if (plain == NULL)
+		return columns;
+	n = squeeze(c, FAST_LEVEL, data, len, plain);
+	if (columns >= n / 4 * 3)
+		n = squeeze(c, level, data, len, plain);
+	if (n > 0 && n <= columns) {
+		memcpy(out, plain, n);
+		*codec = CODEC_ZSTD;
+		columns = n;
+	}
+	free(plain);
+	return columns;
+}
+
 size_t
 compress_bytes(struct compressor *c, int level, const void *data, size_t len,
-	void *out)
+	void *out, enum codec *codec)
 {
+	size_t n;
+
+	*codec = CODEC_RAW;
 	if (len >= GLANCE_MIN && looks_random(data, len) &&
 		squeeze(c, FAST_LEVEL, (const uint8_t *)data + len / 2, SAMPLE,
 			out) == 0)
 		return 0;
 	if (level >= PROBE_LEVEL && hopeless(c, data, len, out))
 		return 0;
-	return squeeze(c, level, data, len, out);
+	if (level >= PROBE_LEVEL && columns_likely(data, len))
+		return squeeze_lines(c, level, data, len, out, codec);
+	n = squeeze(c, level, data, len, out);
+	if (n > 0)
+		*codec = CODEC_ZSTD;
+	return n;
 }
 
 static bool
@@ -160,8 +252,8 @@ is_one_frame(const uint8_t *data, size_t len)
 	       ZSTD_findFrameCompressedSize(data, len) == len;
 }
 
-enum err
-decompress_bytes(struct compressor *c, const void *data, size_t len, void *out,
+static enum err
+unpack_frame(struct compressor *c, const void *data, size_t len, void *out,
 	size_t plain_len, struct error *err)
 {
 	size_t n;
@@ -177,4 +269,38 @@ decompress_bytes(struct compressor *c, const void *data, size_t len, void *out,
 		return err_set(err, ERR_CORRUPT,
 			"zstd frame of %zu bytes instead of %zu", n, plain_len);
 	return ERR_OK;
+}
+
+static enum err
+unpack_columns(struct compressor *c, const uint8_t *data, size_t len, void *out,
+	size_t plain_len, struct error *err)
+{
+	struct rd head;
+	uint8_t *columns;
+	size_t n;
+	enum err rc;
+
+	rd_init(&head, data, len);
+	n = rd_u32(&head);
+	if (!rd_ok(&head) || n > plain_len)
+		return err_set(err, ERR_CORRUPT,
+			"%zu bytes are not columns of %zu", len, plain_len);
+	columns = malloc(n + 1);
+	if (columns == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for %zu bytes", n);
+	rc = unpack_frame(c, data + COLUMNS_HEAD, len - COLUMNS_HEAD, columns,
+		n, err);
+	if (rc == ERR_OK)
+		rc = columns_decode(columns, n, out, plain_len, err);
+	free(columns);
+	return rc;
+}
+
+enum err
+decompress_bytes(struct compressor *c, enum codec codec, const void *data,
+	size_t len, void *out, size_t plain_len, struct error *err)
+{
+	if (codec == CODEC_COLUMNS)
+		return unpack_columns(c, data, len, out, plain_len, err);
+	return unpack_frame(c, data, len, out, plain_len, err);
 }

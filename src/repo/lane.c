@@ -60,9 +60,9 @@ enum err
 lane_expand(struct lane *lane, const struct record *r, const uint8_t *body,
 	uint8_t *out, struct error *err)
 {
-	if (r->codec == CODEC_ZSTD)
-		return decompress_bytes(lane->compressor, body,
-			pack_body_len(r), out, r->plain_len, err);
+	if (r->codec != CODEC_RAW)
+		return decompress_bytes(lane->compressor, (enum codec)r->codec,
+			body, pack_body_len(r), out, r->plain_len, err);
 	if (out != body)
 		memcpy(out, body, r->plain_len);
 	return ERR_OK;

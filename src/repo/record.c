@@ -28,7 +28,7 @@ possible(const struct record *r)
 	raw = tags + r->head_len + r->plain_len;
 	if (r->codec == CODEC_RAW)
 		return r->stored_len == raw;
-	return r->codec == CODEC_ZSTD && r->stored_len < raw &&
+	return r->codec <= CODEC_COLUMNS && r->stored_len < raw &&
 	       r->stored_len > tags + r->head_len;
 }
 

@@ -167,6 +167,7 @@ compress(struct writer *w, struct lane *lane, struct chunk *c,
 	struct pack_parts *parts, struct error *err)
 {
 	const struct node_bytes *b = &c->bytes;
+	enum codec codec;
 	size_t n;
 	enum err rc;
 
@@ -174,8 +175,8 @@ compress(struct writer *w, struct lane *lane, struct chunk *c,
 	if (rc != ERR_OK)
 		return rc;
 	n = compress_bytes(lane->compressor, c->level, b->body, b->body_len,
-		lane->stored.data);
-	c->rec.codec = n > 0 ? CODEC_ZSTD : CODEC_RAW;
+		lane->stored.data, &codec);
+	c->rec.codec = (uint8_t)codec;
 	parts->head = b->head;
 	parts->head_len = b->head_len;
 	parts->body = n > 0 ? lane->stored.data : b->body;

@@ -15,6 +15,7 @@ enum { LEN_MAX = 300000, GUARD = 64 };
 
 static struct compressor *comp;
 static uint8_t plain[LEN_MAX], *packed, back[LEN_MAX + GUARD];
+static enum codec codec;
 
 static int
 open_all(void **state)
@@ -54,6 +55,15 @@ fill_compressible(struct prng *rng, uint8_t *data, size_t len)
 	}
 }
 
+static size_t
+pack(int level, size_t len)
+{
+	size_t n = compress_bytes(comp, level, plain, len, packed, &codec);
+
+	assert_int_equal(codec == CODEC_RAW, n == 0);
+	return n;
+}
+
 static enum err
 unpack(const void *data, size_t len, size_t plain_len)
 {
@@ -61,7 +71,7 @@ unpack(const void *data, size_t len, size_t plain_len)
 	enum err rc;
 
 	memset(back + plain_len, 0xee, GUARD);
-	rc = decompress_bytes(comp, data, len, back, plain_len, &err);
+	rc = decompress_bytes(comp, codec, data, len, back, plain_len, &err);
 	for (size_t i = 0; i < GUARD; i++)
 		assert_int_equal(back[plain_len + i], 0xee);
 	assert_int_equal(rc, err.code);
@@ -104,7 +114,7 @@ compressible_round_trip(void **state)
 		len = 1000 + prng_below(&rng, LEN_MAX - 1000);
 		level = some_level(&rng);
 		fill_compressible(&rng, plain, len);
-		n = compress_bytes(comp, level, plain, len, packed);
+		n = pack(level, len);
 		/* Negative levels do without entropy coding. */
 		if (level > 0 || n > 0)
 			assert_round_trip(level, len, n);
@@ -119,7 +129,7 @@ short_lengths(void **state)
 		size_t n;
 
 		memset(plain, 'a', len);
-		n = compress_bytes(comp, 1, plain, len, packed);
+		n = pack(1, len);
 		if (len >= 40 || n != 0)
 			assert_round_trip(1, len, n);
 	}
@@ -135,9 +145,7 @@ random_bytes_stay_raw(void **state)
 		prng_init(&rng, seed);
 		len = prng_below(&rng, LEN_MAX + 1);
 		prng_fill(&rng, plain, len);
-		assert_int_equal(compress_bytes(comp, some_level(&rng), plain,
-					 len, packed),
-			0);
+		assert_int_equal(pack(some_level(&rng), len), 0);
 	}
 }
 
@@ -161,7 +169,7 @@ three_percent_decide(void **state)
 		memset(plain + len - zeroes, 0, zeroes);
 		while (n == 0 && zeroes++ < 250) {
 			plain[len - zeroes] = 0;
-			n = compress_bytes(comp, levels[i], plain, len, packed);
+			n = pack(levels[i], len);
 		}
 		assert_round_trip(levels[i], len, n);
 		assert_in_range(n, limit - 50, limit);
@@ -173,7 +181,7 @@ static void
 frame_header_is_minimal(void **state)
 {
 	memset(plain, 0, 10000);
-	assert_in_range(compress_bytes(comp, 1, plain, 10000, packed), 9, 30);
+	assert_in_range(pack(1, 10000), 9, 30);
 	assert_int_equal(packed[4], 0);
 }
 
@@ -187,8 +195,7 @@ high_level_sees_all_parts(void **state)
 		prng_init(&rng, at);
 		prng_fill(&rng, plain, LEN_MAX);
 		memset(plain + at, 7, LEN_MAX / 6);
-		assert_round_trip(9, LEN_MAX,
-			compress_bytes(comp, 9, plain, LEN_MAX, packed));
+		assert_round_trip(9, LEN_MAX, pack(9, LEN_MAX));
 	}
 }
 
@@ -206,8 +213,7 @@ samples_see_all_parts(void **state)
 		at = prng_below(&rng, len - part);
 		prng_fill(&rng, plain, len);
 		memset(plain + at, (int)seed, part);
-		assert_round_trip(1, len,
-			compress_bytes(comp, 1, plain, len, packed));
+		assert_round_trip(1, len, pack(1, len));
 	}
 }
 
@@ -220,8 +226,7 @@ samples_see_frequencies(void **state)
 	prng_init(&rng, 5);
 	for (size_t i = 0; i < LEN_MAX; i++)
 		plain[i] = (uint8_t)prng_below(&rng, 100);
-	assert_round_trip(1, LEN_MAX,
-		compress_bytes(comp, 1, plain, LEN_MAX, packed));
+	assert_round_trip(1, LEN_MAX, pack(1, LEN_MAX));
 }
 
 static void
@@ -236,8 +241,7 @@ samples_see_repeated_blocks(void **state)
 		prng_fill(&rng, plain, block);
 		for (size_t at = block; at < len; at += block)
 			memcpy(plain + at, plain, block);
-		assert_round_trip(1, len,
-			compress_bytes(comp, 1, plain, len, packed));
+		assert_round_trip(1, len, pack(1, len));
 	}
 }
 
@@ -253,11 +257,10 @@ level_matters(void **state)
 	for (size_t i = 1000; i < LEN_MAX; i += 1 + prng_below(&rng, 200))
 		memcpy(plain + i, plain + prng_below(&rng, i - 40),
 			LEN_MAX - i < 40 ? LEN_MAX - i : 40);
-	quick = compress_bytes(comp, 1, plain, LEN_MAX, packed);
-	slow = compress_bytes(comp, 15, plain, LEN_MAX, packed);
+	quick = pack(1, LEN_MAX);
+	slow = pack(15, LEN_MAX);
 	assert_in_range(slow, 1, quick - 1);
-	assert_int_equal(compress_bytes(comp, 1, plain, LEN_MAX, packed),
-		quick);
+	assert_int_equal(pack(1, LEN_MAX), quick);
 }
 
 static size_t
@@ -268,7 +271,7 @@ pack_some(uint64_t seed, size_t len)
 
 	prng_init(&rng, seed);
 	fill_compressible(&rng, plain, len);
-	n = compress_bytes(comp, 1, plain, len, packed);
+	n = pack(1, len);
 	assert_round_trip(1, len, n);
 	return n;
 }
