@@ -40,6 +40,8 @@ static const char *const settings[][2] = {
 	{ "rbd_cache", "false" },
 	{ "rbd_parent_cache_enabled", "false" },
 	{ "rbd_persistent_cache_mode", "disabled" },
+	/* What is written is not ours to keep until it is. */
+	{ "rbd_disable_zero_copy_writes", "true" },
 	/* The smallest range reads as zeroes after it was told to. */
 	{ "rbd_skip_partial_discard", "false" },
 	/* Who waits for an image to be open is woken by another thread of
@@ -135,12 +137,19 @@ refused(int r, const char *user, struct error *err)
 	}
 }
 
+static int
+call_connect(struct ceph_call *call)
+{
+	return call->lib->rados_connect(call->cluster);
+}
+
 enum err
 ceph_connect(struct ceph **out, const struct ceph_conf *conf, struct error *err)
 {
 	static const char prefix[] = "client.";
 	const char *user = conf->user != NULL ? conf->user : "admin";
 	struct ceph *c = calloc(1, sizeof(*c));
+	struct ceph_call call = { .n = 0 };
 	enum err e = ERR_OK;
 	int r;
 
@@ -160,7 +169,7 @@ ceph_connect(struct ceph **out, const struct ceph_conf *conf, struct error *err)
 	e = configure(c, conf, err);
 	if (e != ERR_OK)
 		goto out;
-	r = c->lib->rados_connect(c->cluster);
+	r = ceph_patiently(c, &call, call_connect, NULL);
 	if (r < 0) {
 		e = refused(r, user, err);
 		goto out;
@@ -222,11 +231,26 @@ enter_ns(struct ceph_pool *p, struct error *err)
 	return ERR_OK;
 }
 
+static int
+call_enter(struct ceph_call *call)
+{
+	return call->lib->rados_ioctx_create(call->cluster, call->text[0],
+		&call->io);
+}
+
+static int
+late_enter(struct ceph_call *call)
+{
+	call->lib->rados_ioctx_destroy(call->io);
+	return 0;
+}
+
 enum err
 ceph_pool_open(struct ceph_pool **out, struct ceph *c, const char *pool,
 	const char *ns, struct error *err)
 {
 	struct ceph_pool *p = calloc(1, sizeof(*p));
+	struct ceph_call call = { .text = { pool } };
 	enum err e = ERR_OK;
 	int r;
 
@@ -240,15 +264,15 @@ ceph_pool_open(struct ceph_pool **out, struct ceph *c, const char *pool,
 		goto out;
 	}
 	label_pool(p);
-	r = c->lib->rados_ioctx_create(c->cluster, pool, &p->io);
+	r = ceph_patiently(c, &call, call_enter, late_enter);
 	if (r < 0) {
-		p->io = NULL;
 		e = r == -ENOENT ? err_set(err, ERR_NOTFOUND,
 					   "%s: the cluster has no such pool",
 					   p->label)
 				 : ceph_fail(err, r, "pool %s", p->label);
 		goto out;
 	}
+	p->io = call.io;
 	/* A write to a full pool is refused then, and does not wait. */
 	c->lib->rados_set_pool_full_try(p->io);
 	e = enter_ns(p, err);
@@ -416,12 +440,27 @@ ceph_each_group_image(struct ceph_pool *p, const char *group, ceph_name_fn *fn,
 	return e;
 }
 
+static int
+call_group_create(struct ceph_call *call)
+{
+	return call->lib->rbd_group_snap_create2(call->io, call->text[0],
+		call->text[1], 0);
+}
+
+static int
+call_group_remove(struct ceph_call *call)
+{
+	return call->lib->rbd_group_snap_remove(call->io, call->text[0],
+		call->text[1]);
+}
+
 enum err
 ceph_group_snap_create(struct ceph_pool *p, const char *group, const char *snap,
 	struct error *err)
 {
+	struct ceph_call call = { .io = p->io, .text = { group, snap } };
 	char label[CEPH_LABEL_MAX];
-	int r = p->c->lib->rbd_group_snap_create2(p->io, group, snap, 0);
+	int r = ceph_patiently(p->c, &call, call_group_create, NULL);
 
 	ceph_label_image(label, p, group);
 	return r < 0 ? ceph_fail(err, r, "group %s: cannot make a snapshot",
@@ -433,8 +472,9 @@ enum err
 ceph_group_snap_remove(struct ceph_pool *p, const char *group, const char *snap,
 	struct error *err)
 {
+	struct ceph_call call = { .io = p->io, .text = { group, snap } };
 	char label[CEPH_LABEL_MAX];
-	int r = p->c->lib->rbd_group_snap_remove(p->io, group, snap);
+	int r = ceph_patiently(p->c, &call, call_group_remove, NULL);
 
 	ceph_label_image(label, p, group);
 	return r < 0 ? ceph_fail(err, r, "group %s: cannot remove a snapshot",

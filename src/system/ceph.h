@@ -12,7 +12,11 @@
  * without their headers says so (ERR_VERSION).
  *
  * Nothing here waits for ever: connecting and each operation end after
- * timeout_sec with ERR_AGAIN where the cluster does not answer.  Other errors:
+ * timeout_sec with ERR_AGAIN where the cluster does not answer; where librbd
+ * itself would wait without end, after some four times of that, and then the
+ * connection is good for nothing but to be closed.  Only ceph_diff and
+ * ceph_each_meta need an image that was opened without write for that.
+ * Other errors:
  * ERR_NOTFOUND, ERR_EXISTS, ERR_DENIED, ERR_NOSPACE, ERR_IO; messages name the
  * pool and image as POOL/IMAGE[@SNAP].
  *
@@ -224,6 +228,7 @@ struct ceph_op {
 	enum { CEPH_READ, CEPH_WRITE, CEPH_ZERO, CEPH_FLUSH } what;
 	uint64_t off;
 	size_t len;
+	void *data, *own; /* of a read */
 };
 
 enum err ceph_read(struct ceph_op *op, struct ceph_image *img, uint64_t off,

@@ -13,11 +13,17 @@
 
 /* ---- opening ---- */
 
+static int
+call_snap_id(struct ceph_call *call)
+{
+	return call->lib->rbd_snap_set_by_id(call->rbd, call->n);
+}
+
 static enum err
 go_to_snap_id(struct ceph_image *img, uint64_t id, struct error *err)
 {
 	char number[32];
-	int r = img->lib->rbd_snap_set_by_id(img->rbd, id);
+	int r = ceph_patiently_on(img, call_snap_id, NULL, NULL, id);
 
 	(void)snprintf(number, sizeof(number), "@%llu", (unsigned long long)id);
 	ceph_label_add(img->label, number);
@@ -34,26 +40,55 @@ missing(struct ceph_image *img, const char *snap, int r, struct error *err)
 		img->label, snap != NULL ? " or snapshot" : "");
 }
 
+static int
+call_close(struct ceph_call *call)
+{
+	return call->lib->rbd_close(call->rbd);
+}
+
+/* An image that was just opened; n: whether it is of the old format. */
+static int
+look_at(struct ceph_call *call)
+{
+	uint8_t old = 0;
+	int r = call->lib->rbd_get_old_format(call->rbd, &old);
+
+	if (r < 0)
+		(void)call_close(call);
+	call->n = old;
+	return r;
+}
+
+static int
+call_open(struct ceph_call *call)
+{
+	int r = call->lib->rbd_open(call->io, call->text[0], &call->rbd,
+		call->text[1]);
+
+	return r < 0 ? r : look_at(call);
+}
+
+static int
+call_open_to_read(struct ceph_call *call)
+{
+	int r = call->lib->rbd_open_read_only(call->io, call->text[0],
+		&call->rbd, call->text[1]);
+
+	return r < 0 ? r : look_at(call);
+}
+
 static enum err
 open_rbd(struct ceph_image *img, struct ceph_pool *p, const char *name,
 	const struct ceph_open *how, struct error *err)
 {
-	const struct ceph_lib *lib = p->c->lib;
-	uint8_t old = 0;
-	int r;
+	struct ceph_call call = { .io = p->io, .text = { name, how->snap } };
+	int r = ceph_patiently(p->c, &call,
+		how->write ? call_open : call_open_to_read, call_close);
 
-	if (how->write)
-		r = lib->rbd_open(p->io, name, &img->rbd, how->snap);
-	else
-		r = lib->rbd_open_read_only(p->io, name, &img->rbd, how->snap);
-	if (r < 0) {
-		img->rbd = NULL;
-		return missing(img, how->snap, r, err);
-	}
-	r = lib->rbd_get_old_format(img->rbd, &old);
 	if (r < 0)
-		return ceph_fail(err, r, "%s: cannot open it", img->label);
-	if (old)
+		return missing(img, how->snap, r, err);
+	img->rbd = call.rbd;
+	if (call.n != 0)
 		return err_set(err, ERR_VERSION,
 			"%s: its format, 1, is not supported (rbd migration "
 			"makes it 2)",
@@ -74,6 +109,8 @@ ceph_image_open(struct ceph_image **out, struct ceph_pool *p, const char *name,
 		return err_set(err, ERR_NOMEM, "no memory for an image");
 	img->lib = p->c->lib;
 	img->c = p->c;
+	img->cluster = p->c->cluster;
+	img->write = how->write;
 	ceph_label_image(img->label, p, name);
 	if (how->snap != NULL) {
 		ceph_label_add(img->label, "@");
@@ -87,19 +124,13 @@ ceph_image_open(struct ceph_image **out, struct ceph_pool *p, const char *name,
 	return e;
 }
 
-static int
-call_close(const struct ceph_call *call)
-{
-	return call->lib->rbd_close(call->rbd);
-}
-
 void
 ceph_image_close(struct ceph_image *img)
 {
 	if (img == NULL)
 		return;
 	if (img->rbd != NULL)
-		(void)ceph_patiently(img, call_close, NULL, NULL, 0);
+		(void)ceph_patiently_on(img, call_close, NULL, NULL, 0);
 	free(img);
 }
 
@@ -149,7 +180,7 @@ get_data_pool(struct ceph_image *img, struct ceph_info *info, struct error *err)
 	if ((info->features & RBD_FEATURE_DATA_POOL) == 0)
 		return ERR_OK;
 	id = img->lib->rbd_get_data_pool_id(img->rbd);
-	r = img->lib->rados_pool_reverse_lookup(img->c->cluster, id,
+	r = img->lib->rados_pool_reverse_lookup(img->cluster, id,
 		info->data_pool, sizeof(info->data_pool));
 	return r < 0 ? ceph_fail(err, r, "%s: its data pool, number %lld",
 			       img->label, (long long)id)
@@ -207,36 +238,52 @@ get_parent(struct ceph_image *img, struct ceph_info *info, struct error *err)
 	return ERR_OK;
 }
 
+static enum err
+ask_info(struct ceph_image *img, void *found, struct error *err)
+{
+	struct ceph_info *info = found;
+	enum err e = get_basics(img, info, err);
+
+	if (e == ERR_OK)
+		e = get_data_pool(img, info, err);
+	if (e == ERR_OK)
+		e = get_parent(img, info, err);
+	return e;
+}
+
 enum err
 ceph_image_info(struct ceph_image *img, struct ceph_info *out,
 	struct error *err)
 {
 	struct ceph_info *info = calloc(1, sizeof(*info));
+	bool lost;
 	enum err e;
 
 	if (info == NULL)
 		return err_set(err, ERR_NOMEM, "no memory to ask what %s is",
 			img->label);
-	e = get_basics(img, info, err);
-	if (e == ERR_OK)
-		e = get_data_pool(img, info, err);
-	if (e == ERR_OK)
-		e = get_parent(img, info, err);
+	e = ceph_ask(img, ask_info, info, free, &lost, err);
 	if (e == ERR_OK)
 		*out = *info;
-	free(info);
+	if (!lost)
+		free(info);
 	return e;
 }
 
 /* ---- who else has it ---- */
 
-enum err
-ceph_watchers(struct ceph_image *img, unsigned *n, struct error *err)
+struct watchers {
+	uint64_t we; /* who are not counted */
+	unsigned others;
+};
+
+static enum err
+ask_watchers(struct ceph_image *img, void *found, struct error *err)
 {
 	const struct ceph_lib *lib = img->lib;
+	struct watchers *w = found;
 	rbd_image_watcher_t *list = NULL;
 	size_t room = 8, len = 0;
-	unsigned others = 0;
 	int r = -ERANGE;
 
 	for (int i = 0; i < 16 && r == -ERANGE; i++) {
@@ -257,32 +304,54 @@ ceph_watchers(struct ceph_image *img, unsigned *n, struct error *err)
 			img->label);
 	}
 	for (size_t i = 0; i < len; i++)
-		if ((uint64_t)list[i].id != img->c->client)
-			others++;
+		if ((uint64_t)list[i].id != w->we)
+			w->others++;
 	lib->rbd_watchers_list_cleanup(list, len);
 	free(list);
-	*n = others;
 	return ERR_OK;
 }
 
-static int
-call_lock(const struct ceph_call *call)
+enum err
+ceph_watchers(struct ceph_image *img, unsigned *n, struct error *err)
 {
-	return call->lib->rbd_lock_acquire(call->rbd, RBD_LOCK_MODE_EXCLUSIVE);
+	struct watchers *w = calloc(1, sizeof(*w));
+	bool lost;
+	enum err e;
+
+	if (w == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for watchers");
+	w->we = img->c->client;
+	e = ceph_ask(img, ask_watchers, w, free, &lost, err);
+	if (e == ERR_OK)
+		*n = w->others;
+	if (!lost)
+		free(w);
+	return e;
+}
+
+/* n: whether the image lacks the feature. */
+static int
+call_lock(struct ceph_call *call)
+{
+	uint64_t features = 0;
+	int r = call->lib->rbd_get_features(call->rbd, &features);
+
+	call->n = r == 0 && (features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0;
+	return r < 0 || call->n != 0 ? r
+				     : call->lib->rbd_lock_acquire(call->rbd,
+					       RBD_LOCK_MODE_EXCLUSIVE);
 }
 
 enum err
 ceph_lock(struct ceph_image *img, struct error *err)
 {
-	uint64_t features = 0;
-	int r = img->lib->rbd_get_features(img->rbd, &features);
+	struct ceph_call call = { .rbd = img->rbd };
+	int r = ceph_patiently(img->c, &call, call_lock, NULL);
 
-	if (r == 0 && (features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0)
+	if (r >= 0 && call.n != 0)
 		return err_set(err, ERR_VERSION,
 			"%s: it has not the feature exclusive-lock",
 			img->label);
-	if (r == 0)
-		r = ceph_patiently(img, call_lock, NULL, NULL, 0);
 	return r < 0 ? ceph_fail(err, r, "%s: cannot lock it", img->label)
 		     : ERR_OK;
 }

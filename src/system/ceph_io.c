@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const verbs[] = {
 	[CEPH_READ] = "read",
@@ -32,7 +33,6 @@ prepare(struct ceph_op *op, struct ceph_image *img, struct error *err)
 	int r;
 
 	op->img = img;
-	op->completion = NULL;
 	r = img->lib->rbd_aio_create_completion(NULL, NULL, &op->completion);
 	return r < 0 ? fail(op, r, err) : ERR_OK;
 }
@@ -56,16 +56,25 @@ ceph_read(struct ceph_op *op, struct ceph_image *img, uint64_t off, void *data,
 {
 	enum err e;
 
-	op->what = CEPH_READ;
-	op->off = off;
-	op->len = len;
+	*op = (struct ceph_op){ .what = CEPH_READ, .off = off, .len = len };
+	op->data = data;
+	/* librbd may write to it when nobody waits any more. */
+	if (img->write) {
+		op->own = malloc(len > 0 ? len : 1);
+		if (op->own == NULL)
+			return err_set(err, ERR_NOMEM,
+				"no memory for %zu bytes of an image", len);
+	}
 	e = prepare(op, img, err);
+	if (e == ERR_OK)
+		e = begun(op,
+			img->lib->rbd_aio_read2(img->rbd, off, len,
+				op->own != NULL ? op->own : data,
+				op->completion, ONCE),
+			err);
 	if (e != ERR_OK)
-		return e;
-	return begun(op,
-		img->lib->rbd_aio_read2(img->rbd, off, len, data,
-			op->completion, ONCE),
-		err);
+		free(op->own);
+	return e;
 }
 
 enum err
@@ -74,9 +83,7 @@ ceph_write(struct ceph_op *op, struct ceph_image *img, uint64_t off,
 {
 	enum err e;
 
-	op->what = CEPH_WRITE;
-	op->off = off;
-	op->len = len;
+	*op = (struct ceph_op){ .what = CEPH_WRITE, .off = off, .len = len };
 	e = prepare(op, img, err);
 	if (e != ERR_OK)
 		return e;
@@ -92,9 +99,9 @@ ceph_zero(struct ceph_op *op, struct ceph_image *img, uint64_t off,
 {
 	enum err e;
 
-	op->what = CEPH_ZERO;
-	op->off = off;
-	op->len = (size_t)len;
+	*op = (struct ceph_op){ .what = CEPH_ZERO,
+		.off = off,
+		.len = (size_t)len };
 	e = prepare(op, img, err);
 	if (e != ERR_OK)
 		return e;
@@ -109,9 +116,7 @@ ceph_flush(struct ceph_op *op, struct ceph_image *img, struct error *err)
 {
 	enum err e;
 
-	op->what = CEPH_FLUSH;
-	op->off = 0;
-	op->len = 0;
+	*op = (struct ceph_op){ .what = CEPH_FLUSH };
 	e = prepare(op, img, err);
 	if (e != ERR_OK)
 		return e;
@@ -126,12 +131,16 @@ ceph_op_wait(struct ceph_op *op, struct error *err)
 	ssize_t got;
 	int r;
 
-	if (op->what != CEPH_READ && !ceph_await_write(op->img, op->completion))
+	if (op->img->write && !ceph_await(op->img, op->completion))
 		return fail(op, -ETIMEDOUT, err);
 	r = lib->rbd_aio_wait_for_complete(op->completion);
 	got = r < 0 ? r : lib->rbd_aio_get_return_value(op->completion);
 	lib->rbd_aio_release(op->completion);
 	op->completion = NULL;
+	if (op->own != NULL && got > 0 && (size_t)got <= op->len)
+		memcpy(op->data, op->own, (size_t)got);
+	free(op->own);
+	op->own = NULL;
 	if (got < 0)
 		return fail(op, (int)got, err);
 	if (op->what == CEPH_READ && (size_t)got != op->len)

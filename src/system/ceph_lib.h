@@ -18,9 +18,9 @@
 #define CEPH_RADOS_CALLS(X)                                                   \
 	X(rados_create) X(rados_conf_read_file) X(rados_conf_set)             \
 	X(rados_connect) X(rados_shutdown) X(rados_cluster_fsid)              \
-	X(rados_get_instance_id) X(rados_pool_reverse_lookup) X(rados_ioctx_create)                    \
-	X(rados_ioctx_destroy) X(rados_ioctx_set_namespace)                   \
-	X(rados_set_pool_full_try)
+	X(rados_get_instance_id) X(rados_pool_reverse_lookup)                 \
+	X(rados_ioctx_create) X(rados_ioctx_destroy)                          \
+	X(rados_ioctx_set_namespace) X(rados_set_pool_full_try)
 
 #define CEPH_RBD_CALLS(X)                                                     \
 	X(rbd_list2) X(rbd_image_spec_list_cleanup) X(rbd_namespace_exists)   \
@@ -89,7 +89,9 @@ struct ceph_pool {
 struct ceph_image {
 	const struct ceph_lib *lib;
 	struct ceph *c;
+	rados_t cluster;
 	rbd_image_t rbd;
+	bool write;
 	char label[CEPH_LABEL_MAX]; /* POOL[/NS]/IMAGE[@SNAP] */
 };
 

@@ -141,10 +141,24 @@ fail(struct ceph_image *img, const char *key, int r, struct error *err)
 	return ceph_fail(err, r, "%s: metadata \"%s\"", img->label, text);
 }
 
-enum err
-ceph_meta_get(struct ceph_image *img, const char *key, char **value,
-	struct error *err)
+struct value {
+	char *key, *text;
+};
+
+static void
+value_free(void *found)
 {
+	struct value *v = found;
+
+	free(v->key);
+	free(v->text);
+	free(v);
+}
+
+static enum err
+ask_value(struct ceph_image *img, void *found, struct error *err)
+{
+	struct value *v = found;
 	struct texts t = { NULL, 0, 0 };
 	size_t len = LEN_FIRST;
 	enum err e = ERR_OK;
@@ -155,37 +169,60 @@ ceph_meta_get(struct ceph_image *img, const char *key, char **value,
 		if (e != ERR_OK)
 			goto out;
 		len = t.room;
-		r = img->lib->rbd_metadata_get(img->rbd, key, t.data, &len);
+		r = img->lib->rbd_metadata_get(img->rbd, v->key, t.data, &len);
 	}
 	if (r < 0) {
-		e = fail(img, key, r, err);
+		e = fail(img, v->key, r, err);
 		goto out;
 	}
 	t.data[t.room] = '\0';
-	*value = t.data;
+	v->text = t.data;
 	t.data = NULL;
 out:
 	free(t.data);
 	return e;
 }
 
-static int
-call_set(const struct ceph_call *call)
+enum err
+ceph_meta_get(struct ceph_image *img, const char *key, char **value,
+	struct error *err)
 {
-	return call->lib->rbd_metadata_set(call->rbd, call->a, call->b);
+	struct value *v = calloc(1, sizeof(*v));
+	bool lost = false;
+	enum err e;
+
+	if (v == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for metadata");
+	v->key = strdup(key);
+	e = v->key != NULL ? ceph_ask(img, ask_value, v, value_free, &lost, err)
+			   : err_set(err, ERR_NOMEM, "no memory for metadata");
+	if (e == ERR_OK) {
+		*value = v->text;
+		v->text = NULL;
+	}
+	if (!lost)
+		value_free(v);
+	return e;
 }
 
 static int
-call_remove(const struct ceph_call *call)
+call_set(struct ceph_call *call)
 {
-	return call->lib->rbd_metadata_remove(call->rbd, call->a);
+	return call->lib->rbd_metadata_set(call->rbd, call->text[0],
+		call->text[1]);
+}
+
+static int
+call_remove(struct ceph_call *call)
+{
+	return call->lib->rbd_metadata_remove(call->rbd, call->text[0]);
 }
 
 enum err
 ceph_meta_set(struct ceph_image *img, const char *key, const char *value,
 	struct error *err)
 {
-	int r = ceph_patiently(img, call_set, key, value, 0);
+	int r = ceph_patiently_on(img, call_set, key, value, 0);
 
 	return r < 0 ? fail(img, key, r, err) : ERR_OK;
 }
@@ -193,7 +230,7 @@ ceph_meta_set(struct ceph_image *img, const char *key, const char *value,
 enum err
 ceph_meta_remove(struct ceph_image *img, const char *key, struct error *err)
 {
-	int r = ceph_patiently(img, call_remove, key, NULL, 0);
+	int r = ceph_patiently_on(img, call_remove, key, NULL, 0);
 
 	return r < 0 ? fail(img, key, r, err) : ERR_OK;
 }

@@ -38,10 +38,9 @@ struct errand {
 	bool done; /* by the thread */
 	bool left; /* by who waited */
 	int answer;
-	ceph_call_fn *run;
+	ceph_call_fn *run, *late;
 	struct ceph_call call;
-	char *a, *b;
-	rados_t cluster; /* of a call without an image */
+	char *texts[CEPH_CALL_TEXTS];
 };
 
 static void
@@ -49,8 +48,8 @@ errand_free(struct errand *e)
 {
 	(void)pthread_cond_destroy(&e->ended);
 	(void)pthread_mutex_destroy(&e->lock);
-	free(e->a);
-	free(e->b);
+	for (unsigned i = 0; i < CEPH_CALL_TEXTS; i++)
+		free(e->texts[i]);
 	free(e);
 }
 
@@ -58,21 +57,20 @@ static void *
 go(void *arg)
 {
 	struct errand *e = arg;
-	int answer = 0;
+	int answer = e->run(&e->call);
 	bool left;
 
-	if (e->run != NULL)
-		answer = e->run(&e->call);
-	else
-		e->call.lib->rados_shutdown(e->cluster);
 	(void)pthread_mutex_lock(&e->lock);
 	e->answer = answer;
 	e->done = true;
 	left = e->left;
 	(void)pthread_cond_signal(&e->ended);
 	(void)pthread_mutex_unlock(&e->lock);
-	if (left)
-		errand_free(e);
+	if (!left)
+		return NULL;
+	if (answer >= 0 && e->late != NULL)
+		(void)e->late(&e->call);
+	errand_free(e);
 	return NULL;
 }
 
@@ -81,6 +79,7 @@ errand_new(const struct ceph_call *call)
 {
 	struct errand *e = calloc(1, sizeof(*e));
 	pthread_condattr_t attr;
+	bool whole = true;
 
 	if (e == NULL)
 		return NULL;
@@ -90,21 +89,21 @@ errand_new(const struct ceph_call *call)
 	(void)pthread_cond_init(&e->ended, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	e->call = *call;
-	if (call->a != NULL)
-		e->call.a = e->a = strdup(call->a);
-	if (call->b != NULL)
-		e->call.b = e->b = strdup(call->b);
-	if ((call->a != NULL && e->a == NULL) ||
-		(call->b != NULL && e->b == NULL)) {
-		errand_free(e);
-		return NULL;
+	for (unsigned i = 0; i < CEPH_CALL_TEXTS; i++) {
+		if (call->text[i] == NULL)
+			continue;
+		e->call.text[i] = e->texts[i] = strdup(call->text[i]);
+		whole = whole && e->texts[i] != NULL;
 	}
-	return e;
+	if (whole)
+		return e;
+	errand_free(e);
+	return NULL;
 }
 
 /* Whether it was done in time. */
 static bool
-await(struct errand *e, unsigned seconds, int *answer)
+await(struct errand *e, unsigned seconds)
 {
 	struct timespec until;
 	bool done;
@@ -117,50 +116,129 @@ await(struct errand *e, unsigned seconds, int *answer)
 		;
 	done = e->done;
 	e->left = !done;
-	*answer = e->answer;
 	(void)pthread_mutex_unlock(&e->lock);
 	return done;
 }
 
-/* Frees e, now or when it ends. */
-static int
-send_out(struct ceph *c, struct errand *e)
+static void
+bring_back(struct ceph_call *to, const struct errand *e)
 {
+	const char *texts[CEPH_CALL_TEXTS];
+
+	memcpy(texts, to->text, sizeof(texts));
+	*to = e->call;
+	memcpy(to->text, texts, sizeof(texts));
+}
+
+int
+ceph_patiently(struct ceph *c, struct ceph_call *call, ceph_call_fn *run,
+	ceph_call_fn *late)
+{
+	struct errand *e;
 	pthread_t thread;
 	int answer;
 
+	if (c->lost)
+		return -ETIMEDOUT;
+	call->lib = c->lib;
+	call->cluster = c->cluster;
+	e = errand_new(call);
+	if (e == NULL)
+		return -ENOMEM;
+	e->run = run;
+	e->late = late;
 	if (pthread_create(&thread, NULL, go, e) != 0) {
 		errand_free(e);
 		return -EAGAIN;
 	}
-	if (await(e, limit_sec(c), &answer)) {
-		(void)pthread_join(thread, NULL);
-		errand_free(e);
-		return answer;
+	if (!await(e, limit_sec(c))) {
+		(void)pthread_detach(thread);
+		call->gone = true;
+		lose(c);
+		return -ETIMEDOUT;
 	}
-	(void)pthread_detach(thread);
-	lose(c);
-	return -ETIMEDOUT;
+	(void)pthread_join(thread, NULL);
+	bring_back(call, e);
+	answer = e->answer;
+	errand_free(e);
+	return answer;
 }
 
 int
-ceph_patiently(struct ceph_image *img, ceph_call_fn *run, const char *a,
+ceph_patiently_on(struct ceph_image *img, ceph_call_fn *run, const char *a,
 	const char *b, uint64_t n)
 {
-	const struct ceph_call call = { img->lib, img->rbd, a, b, n };
-	struct errand *e;
+	struct ceph_call call = { .rbd = img->rbd, .text = { a, b }, .n = n };
 
-	if (img->c->lost)
-		return -ETIMEDOUT;
-	e = errand_new(&call);
-	if (e == NULL)
-		return -ENOMEM;
-	e->run = run;
-	return send_out(img->c, e);
+	return ceph_patiently(img->c, &call, run, NULL);
+}
+
+struct question {
+	struct ceph_image img;
+	ceph_ask_fn *fn;
+	void *found;
+	void (*drop)(void *found);
+	enum err rc;
+	struct error err;
+};
+
+static int
+call_ask(struct ceph_call *call)
+{
+	struct question *q = call->made;
+
+	q->rc = q->fn(&q->img, q->found, &q->err);
+	return 0;
+}
+
+static int
+late_answer(struct ceph_call *call)
+{
+	struct question *q = call->made;
+
+	q->drop(q->found);
+	free(q);
+	return 0;
+}
+
+enum err
+ceph_ask(struct ceph_image *img, ceph_ask_fn *fn, void *found,
+	void (*drop)(void *found), bool *lost, struct error *err)
+{
+	struct ceph_call call = { .n = 0 };
+	struct question *q;
+	enum err rc;
+	int r;
+
+	*lost = false;
+	if (!img->write)
+		return fn(img, found, err);
+	q = calloc(1, sizeof(*q));
+	if (q == NULL)
+		return err_set(err, ERR_NOMEM, "no memory to ask of %s",
+			img->label);
+	*q = (struct question){ .img = *img,
+		.fn = fn,
+		.found = found,
+		.drop = drop,
+		.err = ERROR_INIT };
+	q->img.c = NULL;
+	call.made = q;
+	r = ceph_patiently(img->c, &call, call_ask, late_answer);
+	*lost = call.gone;
+	if (r < 0)
+		rc = ceph_fail(err, r, "%s: cannot ask of it", img->label);
+	else
+		rc = q->rc;
+	if (r >= 0 && rc != ERR_OK)
+		*err = q->err;
+	if (!call.gone)
+		free(q);
+	return rc;
 }
 
 bool
-ceph_await_write(struct ceph_image *img, rbd_completion_t op)
+ceph_await(struct ceph_image *img, rbd_completion_t op)
 {
 	struct timespec nap = { .tv_nsec = NAP_FIRST_NS };
 	double end = mono_sec() + limit_sec(img->c);
@@ -177,17 +255,17 @@ ceph_await_write(struct ceph_image *img, rbd_completion_t op)
 	return true;
 }
 
+static int
+call_shutdown(struct ceph_call *call)
+{
+	call->lib->rados_shutdown(call->cluster);
+	return 0;
+}
+
 void
 ceph_shut_patiently(struct ceph *c)
 {
-	const struct ceph_call call = { .lib = c->lib };
-	struct errand *e;
+	struct ceph_call call = { .n = 0 };
 
-	if (c->lost)
-		return;
-	e = errand_new(&call);
-	if (e == NULL)
-		return;
-	e->cluster = c->cluster;
-	(void)send_out(c, e);
+	(void)ceph_patiently(c, &call, call_shutdown, NULL);
 }

@@ -1,39 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ceph_patience: calls of librbd that may never return.
+ * ceph_patience: calls of librados and librbd that may never return.
  *
- * What changes an image's header asks for its lock first, and where the OSD
- * stops at the wrong moment librbd 16 waits for that without end, whatever the
- * time limits say.  Such a call is made by a thread of its own.  Who has waited
- * for too long goes on without it; the connection is lost from then on, and
- * nothing of it is closed, which would wait for the same.
+ * librbd 16 gives what it asks of an OSD a time limit, but neither the watch by
+ * which it hears of an image's changes nor the notice that it sends of its own:
+ * where the OSD stops at the wrong moment, opening for writing, asking for the
+ * lock, and so whatever changes a header, wait without end.  librados asks the
+ * monitors without one what the newest map is, as for a pool that it does not
+ * know.  Such a call is made by a thread of its own, with what it needs and
+ * what it makes in a record that is the thread's.  Who has waited for too long
+ * goes on without it; the connection is lost from then on, and nothing of it is
+ * closed, which would wait for the same.
+ *
+ * What is read of an image that was opened without write ends by the time limit
+ * of the OSD: it asks for no lock, and has no watch.  One that is open for
+ * writing takes notice of changes first, behind whatever it waits for, so all
+ * that is asked of it is asked patiently, or of another handle.
  */
 #ifndef SYSTEM_CEPH_PATIENCE_H
 #define SYSTEM_CEPH_PATIENCE_H
 
 #include "system/ceph_lib.h"
 
-/* An image's call; a, b and n as it needs them. */
+enum { CEPH_CALL_TEXTS = 4 };
+
+/* What a call needs, and what it makes. */
 struct ceph_call {
 	const struct ceph_lib *lib;
+	rados_t cluster;
+	rados_ioctx_t io, from;
 	rbd_image_t rbd;
-	const char *a, *b;
+	const char *text[CEPH_CALL_TEXTS]; /* copied; NULL: none */
+	struct ceph_create make; /* its data_pool is one of the texts */
 	uint64_t n;
+	void *made;
+	bool gone; /* the thread has it, and goes on alone */
 };
-typedef int ceph_call_fn(const struct ceph_call *call);
+typedef int ceph_call_fn(struct ceph_call *call);
 
-/* What run answers, or -ETIMEDOUT.  Texts (NULL: none) are copied. */
-int ceph_patiently(struct ceph_image *img, ceph_call_fn *run, const char *a,
+/*
+ * What run answers, or -ETIMEDOUT.  What it has set in its call is set in this
+ * one then, but for texts.  Where nobody waits any more when run ends well, the
+ * thread calls late (NULL: nothing) to undo it.
+ */
+int ceph_patiently(struct ceph *c, struct ceph_call *call, ceph_call_fn *run,
+	ceph_call_fn *late);
+
+/* The same for an image's call that needs no more than a, b and n. */
+int ceph_patiently_on(struct ceph_image *img, ceph_call_fn *run, const char *a,
 	const char *b, uint64_t n);
 
 /*
- * Waits for an operation that writes.  False: it did not end, and the
- * connection is lost; librbd has a copy of what is written.  (Reads ask for no
- * lock, and end by the time limit of the OSD.)
+ * What fn finds out of an image, patiently where it is open for writing: then
+ * it gets a copy of img, whose c is NULL.  It fills found, which is freed by
+ * drop where nobody waits any more: *lost says that it is not the caller's now.
  */
-bool ceph_await_write(struct ceph_image *img, rbd_completion_t op);
+typedef enum err ceph_ask_fn(struct ceph_image *img, void *found,
+	struct error *err);
+enum err ceph_ask(struct ceph_image *img, ceph_ask_fn *fn, void *found,
+	void (*drop)(void *found), bool *lost, struct error *err) MUST_CHECK;
 
-/* The same for the end of a connection. */
+/*
+ * Waits for an operation of an image that is open for writing.  False: it did
+ * not end, and the connection is lost; librbd may still use its buffer, if it
+ * has not a copy of it.
+ */
+bool ceph_await(struct ceph_image *img, rbd_completion_t op);
+
+/* The end of a connection. */
 void ceph_shut_patiently(struct ceph *c);
 
 #endif /* SYSTEM_CEPH_PATIENCE_H */

@@ -18,6 +18,27 @@
 
 enum { LIST_TRIES = 16, LIST_FIRST = 32 };
 
+/* Those of an image: as librbd tells them, whose names they are, and as we do,
+ * sorted. */
+struct snaps {
+	const struct ceph_lib *lib;
+	rbd_snap_info_t *told;
+	struct ceph_snap *v;
+	size_t n;
+};
+
+static void
+snaps_free(void *found)
+{
+	struct snaps *s = found;
+
+	if (s->told != NULL)
+		s->lib->rbd_snap_list_end(s->told);
+	free(s->told);
+	free(s->v);
+	free(s);
+}
+
 static enum err
 list(struct ceph_image *img, rbd_snap_info_t **out, size_t *n,
 	struct error *err)
@@ -47,7 +68,7 @@ list(struct ceph_image *img, rbd_snap_info_t **out, size_t *n,
 static int
 by_id(const void *a, const void *b)
 {
-	const rbd_snap_info_t *x = a, *y = b;
+	const struct ceph_snap *x = a, *y = b;
 
 	return x->id < y->id ? -1 : x->id > y->id;
 }
@@ -77,43 +98,54 @@ complete(struct ceph_image *img, struct ceph_snap *s)
 	return r;
 }
 
+static enum err
+ask_snaps(struct ceph_image *img, void *found, struct error *err)
+{
+	struct snaps *s = found;
+	size_t told = 0;
+	enum err e = list(img, &s->told, &told, err);
+	int r;
+
+	if (e != ERR_OK)
+		return e;
+	s->v = calloc(told + 1, sizeof(*s->v));
+	if (s->v == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for %zu snapshots",
+			told);
+	for (size_t i = 0; i < told; i++) {
+		struct ceph_snap *one = &s->v[s->n];
+
+		*one = (struct ceph_snap){ .id = s->told[i].id,
+			.size = s->told[i].size,
+			.name = s->told[i].name };
+		r = complete(img, one);
+		if (r == 0)
+			s->n++;
+		else if (r != -ENOENT)
+			return ceph_fail(err, r,
+				"%s: cannot ask for a snapshot", img->label);
+	}
+	qsort(s->v, s->n, sizeof(*s->v), by_id);
+	return ERR_OK;
+}
+
 enum err
 ceph_each_snap(struct ceph_image *img, ceph_snap_fn *fn, void *arg,
 	struct error *err)
 {
-	rbd_snap_info_t *snaps = NULL, *sorted = NULL;
-	struct ceph_snap s;
-	size_t n = 0;
+	struct snaps *s = calloc(1, sizeof(*s));
+	bool lost;
 	enum err e;
-	int r;
 
-	e = list(img, &snaps, &n, err);
-	if (e != ERR_OK)
+	if (s == NULL)
+		return err_set(err, ERR_NOMEM, "no memory for snapshots");
+	s->lib = img->lib;
+	e = ceph_ask(img, ask_snaps, s, snaps_free, &lost, err);
+	if (lost)
 		return e;
-	sorted = calloc(n + 1, sizeof(*sorted));
-	if (sorted == NULL) {
-		e = err_set(err, ERR_NOMEM, "no memory for %zu snapshots", n);
-		goto out;
-	}
-	for (size_t i = 0; i < n; i++)
-		sorted[i] = snaps[i];
-	qsort(sorted, n, sizeof(*sorted), by_id);
-	for (size_t i = 0; e == ERR_OK && i < n; i++) {
-		s = (struct ceph_snap){ .id = sorted[i].id,
-			.size = sorted[i].size,
-			.name = sorted[i].name };
-		r = complete(img, &s);
-		if (r == 0)
-			e = fn(arg, &s, err);
-		else if (r != -ENOENT)
-			e = ceph_fail(err, r, "%s: cannot ask for a snapshot",
-				img->label);
-	}
-out:
-	/* Its names end with a NULL, so it must be in the order it came in. */
-	img->lib->rbd_snap_list_end(snaps);
-	free(snaps);
-	free(sorted);
+	for (size_t i = 0; e == ERR_OK && i < s->n; i++)
+		e = fn(arg, &s->v[i], err);
+	snaps_free(s);
 	return e;
 }
 
@@ -130,10 +162,10 @@ fail(struct ceph_image *img, const char *name, int r, const char *what,
 
 /* 0 where the snapshot is there, or is not, as it should be. */
 static int
-confirm(struct ceph_image *img, const char *name, bool there)
+confirm(const struct ceph_call *call, bool there)
 {
 	uint64_t id = 0;
-	int r = img->lib->rbd_snap_get_id(img->rbd, name, &id);
+	int r = call->lib->rbd_snap_get_id(call->rbd, call->text[0], &id);
 
 	if (r == -ENOENT)
 		return there ? -ETIMEDOUT : 0;
@@ -141,16 +173,20 @@ confirm(struct ceph_image *img, const char *name, bool there)
 }
 
 static int
-call_create(const struct ceph_call *call)
+call_create(struct ceph_call *call)
 {
-	return call->lib->rbd_snap_create2(call->rbd, call->a,
+	int r = call->lib->rbd_snap_create2(call->rbd, call->text[0],
 		(uint32_t)call->n, ceph_no_progress, NULL);
+
+	return r == 0 ? confirm(call, true) : r;
 }
 
 static int
-call_remove(const struct ceph_call *call)
+call_remove(struct ceph_call *call)
 {
-	return call->lib->rbd_snap_remove(call->rbd, call->a);
+	int r = call->lib->rbd_snap_remove(call->rbd, call->text[0]);
+
+	return r == 0 ? confirm(call, false) : r;
 }
 
 enum err
@@ -158,22 +194,18 @@ ceph_snap_create(struct ceph_image *img, const char *name, bool quiesce,
 	struct error *err)
 {
 	uint32_t flags = quiesce ? 0 : RBD_SNAP_CREATE_SKIP_QUIESCE;
-	int r = ceph_patiently(img, call_create, name, NULL, flags);
+	int r = ceph_patiently_on(img, call_create, name, NULL, flags);
 
 	/* The watchers' answer, which did not come, is a broken one to it. */
 	if (quiesce && r == -EBADMSG)
 		r = -ETIMEDOUT;
-	if (r == 0)
-		r = confirm(img, name, true);
 	return r < 0 ? fail(img, name, r, "make the snapshot", err) : ERR_OK;
 }
 
 enum err
 ceph_snap_remove(struct ceph_image *img, const char *name, struct error *err)
 {
-	int r = ceph_patiently(img, call_remove, name, NULL, 0);
+	int r = ceph_patiently_on(img, call_remove, name, NULL, 0);
 
-	if (r == 0)
-		r = confirm(img, name, false);
 	return r < 0 ? fail(img, name, r, "remove the snapshot", err) : ERR_OK;
 }

@@ -13,6 +13,10 @@
  * alone was left behind it means nothing.  new: whatever was not written is
  * zeroes.  Who is killed between making an image and marking it leaves an empty
  * one, which the next run does not take for its own and refuses.
+ *
+ * What the image holds is read through a handle of its own that was opened
+ * without write when the size was right: it asks for no lock, so a cluster that
+ * stops keeps it for as long as the time limit says, and no longer.
  */
 #include "target/rbd.h"
 
@@ -119,9 +123,9 @@ take_names(struct rbd_target *r, const char *rest, struct error *err)
 /* ---- the mark ---- */
 
 static enum err
-get_meta(struct rbd_target *r, const char *key, char **out, struct error *err)
+get_meta(struct ceph_image *img, const char *key, char **out, struct error *err)
 {
-	enum err rc = ceph_meta_get(r->img, key, out, err);
+	enum err rc = ceph_meta_get(img, key, out, err);
 
 	if (rc != ERR_NOTFOUND)
 		return rc;
@@ -185,10 +189,11 @@ is_mark(const char *mark, const char *kind, const char *key)
 
 /* *ours: an earlier restore of the same was not finished. */
 static enum err
-read_mark(struct rbd_target *r, const char *key, bool *ours, struct error *err)
+read_mark(struct rbd_target *r, struct ceph_image *img, const char *key,
+	bool *ours, struct error *err)
 {
 	char *mark = NULL, *done = NULL;
-	enum err rc = get_meta(r, META_MARK, &mark, err);
+	enum err rc = get_meta(img, META_MARK, &mark, err);
 
 	*ours = false;
 	if (rc == ERR_OK && mark != NULL) {
@@ -196,12 +201,21 @@ read_mark(struct rbd_target *r, const char *key, bool *ours, struct error *err)
 		*ours = r->is_new || is_mark(mark, MARK_OVER, key);
 	}
 	if (rc == ERR_OK && *ours)
-		rc = get_meta(r, META_DONE, &done, err);
+		rc = get_meta(img, META_DONE, &done, err);
 	if (rc == ERR_OK && *ours)
 		r->base.resume = parse_done(done, r->size);
 	free(mark);
 	free(done);
 	return rc;
+}
+
+static enum err
+open_image(struct rbd_target *r, struct ceph_image **out, bool write,
+	struct error *err)
+{
+	const struct ceph_open how = { .write = write };
+
+	return ceph_image_open(out, r->pool, r->name, &how, err);
 }
 
 /* ---- an image that is there ---- */
@@ -241,15 +255,17 @@ lock_image(struct rbd_target *r, const struct target_conf *conf,
 	return rc == ERR_VERSION ? ERR_OK : rc;
 }
 
+/* It is what it will be: look at it. */
 static enum err
-set_size(struct rbd_target *r, bool dry_run, struct error *err)
+set_size(struct rbd_target *r, struct error *err)
 {
 	enum err rc = ERR_OK;
 
-	if (r->info.size == r->size || dry_run)
-		return ERR_OK;
-	rc = ceph_image_resize(r->img, r->size, err);
-	return rc == ERR_OK ? ceph_image_info(r->img, &r->info, err) : rc;
+	if (r->info.size != r->size)
+		rc = ceph_image_resize(r->img, r->size, err);
+	if (rc == ERR_OK)
+		rc = open_image(r, &r->see, false, err);
+	return rc == ERR_OK ? ceph_image_info(r->see, &r->info, err) : rc;
 }
 
 static enum err
@@ -275,11 +291,12 @@ static enum err
 take_there(struct rbd_target *r, const struct target_conf *conf,
 	const struct target_image *image, struct error *err)
 {
+	struct ceph_image *img = conf->dry_run ? r->see : r->img;
 	bool ours;
-	enum err rc = ceph_image_info(r->img, &r->info, err);
+	enum err rc = ceph_image_info(img, &r->info, err);
 
 	if (rc == ERR_OK)
-		rc = read_mark(r, image->key, &ours, err);
+		rc = read_mark(r, img, image->key, &ours, err);
 	if (rc == ERR_OK)
 		rc = check_there(r, conf, ours, err);
 	if (rc != ERR_OK || conf->dry_run)
@@ -287,18 +304,10 @@ take_there(struct rbd_target *r, const struct target_conf *conf,
 	rc = lock_image(r, conf, err);
 	if (rc == ERR_OK && !ours)
 		rc = set_mark(r, MARK_OVER, image->key, err);
-	return rc == ERR_OK ? set_size(r, conf->dry_run, err) : rc;
+	return rc == ERR_OK ? set_size(r, err) : rc;
 }
 
 /* ---- a new one ---- */
-
-static enum err
-open_image(struct rbd_target *r, bool dry_run, struct error *err)
-{
-	struct ceph_open how = { .write = !dry_run };
-
-	return ceph_image_open(&r->img, r->pool, r->name, &how, err);
-}
 
 static enum err
 make_new(struct rbd_target *r, const struct target_conf *conf,
@@ -311,14 +320,14 @@ make_new(struct rbd_target *r, const struct target_conf *conf,
 		return ERR_OK;
 	rc = rbd_target_make(r, &conf->settings, err);
 	if (rc == ERR_OK)
-		rc = open_image(r, false, err);
+		rc = open_image(r, &r->img, true, err);
 	if (rc == ERR_OK)
 		rc = set_mark(r, MARK_NEW, image->key, err);
 	if (rc == ERR_OK)
 		rc = lock_image(r, conf, err);
 	if (rc == ERR_OK)
 		rc = ceph_image_info(r->img, &r->info, err);
-	return rc == ERR_OK ? set_size(r, false, err) : rc;
+	return rc == ERR_OK ? set_size(r, err) : rc;
 }
 
 /* ---- life ---- */
@@ -329,6 +338,7 @@ rbd_target_close(struct target *t)
 	struct rbd_target *r = rbd_of(t);
 
 	rbd_ring_fini(&r->ring);
+	ceph_image_close(r->see);
 	ceph_image_close(r->img);
 	ceph_pool_close(r->pool);
 	ceph_disconnect(r->cluster);
@@ -381,7 +391,8 @@ prepare(struct rbd_target *r, const struct target_conf *conf,
 	if (rc == ERR_OK)
 		rc = connect_to(r, &conf->settings, err);
 	if (rc == ERR_OK) {
-		rc = open_image(r, conf->dry_run, err);
+		rc = open_image(r, conf->dry_run ? &r->see : &r->img,
+			!conf->dry_run, err);
 		if (rc == ERR_NOTFOUND)
 			rc = make_new(r, conf, image, err);
 		else if (rc == ERR_OK)
@@ -439,14 +450,14 @@ rbd_target_read(struct target *t, uint64_t off, void *data, size_t len,
 	struct ceph_op op;
 	enum err rc;
 
-	if (r->img == NULL || off >= r->info.size)
+	if (r->see == NULL || off >= r->info.size)
 		have = 0;
 	else if (len > r->info.size - off)
 		have = (size_t)(r->info.size - off);
 	memset((uint8_t *)data + have, 0, len - have);
 	if (have == 0)
 		return ERR_OK;
-	rc = ceph_read(&op, r->img, off, data, have, err);
+	rc = ceph_read(&op, r->see, off, data, have, err);
 	return rc == ERR_OK ? ceph_op_wait(&op, err) : rc;
 }
 

@@ -61,7 +61,8 @@ struct rbd_target {
 	struct target base;
 	struct ceph *cluster;
 	struct ceph_pool *pool;
-	struct ceph_image *img;
+	struct ceph_image *img; /* to write; NULL in a dry run */
+	struct ceph_image *see; /* to read; NULL: there is none yet */
 	struct ceph_info info;
 	struct rbd_ring ring;
 	struct rbd_record record;

@@ -32,9 +32,9 @@ rbd_target_each_data(struct target *t, target_range_fn *fn, void *arg,
 	const struct ceph_since since = { .parent = r->info.has_parent };
 	struct telling telling = { fn, arg };
 
-	if (r->img == NULL)
+	if (r->see == NULL)
 		return ERR_OK;
-	return ceph_changes(r->img, &r->info, &since, on_data, &telling, err);
+	return ceph_changes(r->see, &r->info, &since, on_data, &telling, err);
 }
 
 /* ---- since a restore point ---- */
@@ -72,7 +72,7 @@ each_since(struct rbd_target *r, const struct rbd_record *record,
 	struct telling telling = { fn, arg };
 	enum err rc;
 
-	if (r->img == NULL || record->fsid == NULL || record->snap == NULL ||
+	if (r->see == NULL || record->fsid == NULL || record->snap == NULL ||
 		record->image_id == NULL || record->snap_id == 0 ||
 		strcmp(record->fsid, ceph_fsid(r->cluster)) != 0 ||
 		strcmp(record->image_id, r->info.id) != 0)
@@ -80,11 +80,11 @@ each_since(struct rbd_target *r, const struct rbd_record *record,
 	/* What a clone shows through its parent is no change of its own. */
 	if (record->has_parent && !record->parent_data)
 		return not_known(err);
-	rc = ceph_each_snap(r->img, on_snap, &w, err);
+	rc = ceph_each_snap(r->see, on_snap, &w, err);
 	if (rc == ERR_OK && !w.found)
 		rc = not_known(err);
 	if (rc == ERR_OK)
-		rc = ceph_changes(r->img, &r->info, &since, on_change, &telling,
+		rc = ceph_changes(r->see, &r->info, &since, on_change, &telling,
 			err);
 	return rc;
 }
