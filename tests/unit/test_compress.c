@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "codec/compress.h"
+#include "tests/lib/lines_made.h"
 #include "tests/lib/prng.h"
 
 enum { LEN_MAX = 300000, GUARD = 64 };
@@ -263,6 +266,103 @@ level_matters(void **state)
 	assert_int_equal(pack(1, LEN_MAX), quick);
 }
 
+/* Of files that are made, changed and removed: counters, numbers near them, and
+ * names of which half come again. */
+static void
+fill_log(uint64_t seed, size_t len)
+{
+	struct prng rng;
+	unsigned id = 1000, inode = 500;
+	uint64_t name = 0;
+	char line[128];
+	size_t at = 0;
+
+	prng_init(&rng, seed);
+	while (at < len) {
+		unsigned what = (unsigned)prng_below(&rng, 3);
+		unsigned near = inode - (unsigned)prng_below(&rng, 200);
+		size_t n;
+
+		if (what == 0)
+			name = prng_below(&rng, 1 << 20);
+		n = (size_t)snprintf(line, sizeof(line),
+			what == 0   ? "%u: %u|CREATE(7,n%05" PRIx64 ".o):%u\n"
+			: what == 1 ? "%u: %u|UNLINK(7,n%05" PRIx64 ".o):%u\n"
+				    : "%u: %u|ATTR(%" PRIu64 ",420,0,0,%u)\n",
+			id, 1795255200 + id / 300, what == 2 ? near : name,
+			what == 0 ? inode++ : near);
+		id++;
+		n = n < len - at ? n : len - at;
+		memcpy(plain + at, line, n);
+		at += n;
+	}
+}
+
+/* At most 2/3 of what a level before makes of the lines. */
+static void
+logs_are_made_columns(void **state)
+{
+	for (uint64_t seed = 1; seed <= 5; seed++) {
+		size_t len = 200000 + seed, before, n;
+
+		fill_log(seed, len);
+		before = pack(4, len);
+		assert_int_equal(codec, CODEC_ZSTD);
+		n = pack(6, len);
+		assert_int_equal(codec, CODEC_COLUMNS);
+		assert_round_trip(6, len, n);
+		assert_in_range(n, 1, before * 2 / 3);
+		assert_int_equal(unpack(packed, n, len - 1), ERR_CORRUPT);
+		assert_int_equal(unpack(packed, n, len + 1), ERR_CORRUPT);
+		assert_int_equal(unpack(packed, n, 0), ERR_CORRUPT);
+	}
+}
+
+/* Never larger than the lines compressed, whatever they are. */
+static void
+columns_are_taken_where_they_are_smaller(void **state)
+{
+	size_t taken = 0, all = 100;
+
+	for (uint64_t seed = 1; seed <= all; seed++) {
+		struct lines_made l;
+		size_t n;
+
+		lines_made_init(&l, seed, 1000 + seed * 300);
+		memcpy(plain, l.text, l.len);
+		n = pack(6, l.len);
+		if (n > 0)
+			assert_round_trip(6, l.len, n);
+		taken += codec == CODEC_COLUMNS;
+		free(l.text);
+	}
+	assert_in_range(taken, 1, all - 1);
+}
+
+static void
+damaged_columns_stay_inside(void **state)
+{
+	const size_t len = 20000;
+	struct prng rng;
+	size_t n;
+
+	fill_log(4, len);
+	n = pack(6, len);
+	assert_int_equal(codec, CODEC_COLUMNS);
+	prng_init(&rng, 1);
+	for (size_t cut = 0; cut < n; cut += 1 + cut / 50)
+		assert_int_equal(unpack(packed, cut, len), ERR_CORRUPT);
+	for (size_t i = 0; i < 2000; i++) {
+		size_t at = prng_below(&rng, i < 64 ? 16 : n);
+		uint8_t good = packed[at];
+
+		packed[at] ^= (uint8_t)(1 + prng_below(&rng, 255));
+		(void)unpack(packed, n, len);
+		packed[at] = good;
+	}
+	assert_round_trip(6, len, n);
+}
+
 static size_t
 pack_some(uint64_t seed, size_t len)
 {
@@ -368,6 +468,9 @@ main(void)
 		cmocka_unit_test(other_length_is_refused),
 		cmocka_unit_test(truncated_or_extended_is_refused),
 		cmocka_unit_test(damage_stays_inside),
+		cmocka_unit_test(logs_are_made_columns),
+		cmocka_unit_test(columns_are_taken_where_they_are_smaller),
+		cmocka_unit_test(damaged_columns_stay_inside),
 		cmocka_unit_test(garbage_stays_inside),
 	};
 

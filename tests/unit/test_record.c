@@ -13,7 +13,7 @@ some_record(struct prng *p)
 {
 	struct record r = {
 		.type = prng_below(p, 2) != 0 ? CHUNK_NODE : CHUNK_DATA,
-		.codec = prng_below(p, 2) != 0 ? CODEC_ZSTD : CODEC_RAW,
+		.codec = (uint8_t)prng_below(p, CODEC_COLUMNS + 1),
 		.envelope = (uint16_t)prng_next(p),
 		.number = (uint32_t)(prng_next(p) >> prng_below(p, 64)),
 		.plain_len = 2 + (uint32_t)prng_below(p, CHUNK_MAX - 1),
@@ -23,7 +23,7 @@ some_record(struct prng *p)
 		r.head_len = (uint32_t)prng_below(p, CHUNK_MAX + 1);
 	r.stored_len = r.head_len + r.plain_len +
 		       (r.type == CHUNK_NODE ? 2u : 1u) * AEAD_TAG;
-	if (r.codec == CODEC_ZSTD)
+	if (r.codec != CODEC_RAW)
 		r.stored_len -= 1 + (uint32_t)prng_below(p, r.plain_len - 1);
 	prng_fill(p, r.id.b, ID_LEN);
 	return r;
@@ -90,7 +90,7 @@ test_impossible(void **state)
 		bad.type = (uint8_t)(3 + prng_below(&p, 250));
 		assert_false(passes(bad));
 		bad = r;
-		bad.codec = (uint8_t)(2 + prng_below(&p, 250));
+		bad.codec = (uint8_t)(CODEC_COLUMNS + 1 + prng_below(&p, 250));
 		assert_false(passes(bad));
 		bad = r;
 		bad.plain_len += CHUNK_MAX;
