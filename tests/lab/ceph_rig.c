@@ -2,6 +2,7 @@
 #include "tests/lab/ceph_rig.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,34 @@ rig_kill(struct rig *w, const char *daemon)
 {
 	(void)setenv("SIGNAL", "KILL", 1);
 	rig_run(w, CEPH_DOWN, w->dir, daemon, NULL);
+}
+
+static void
+send_signal(const struct rig *w, const char *daemon, int signal)
+{
+	char name[sizeof(w->dir) + 64];
+	int pid = 0;
+	FILE *f;
+
+	(void)snprintf(name, sizeof(name), "%s/run/%s.pid", w->dir, daemon);
+	f = fopen(name, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	(void)fclose(f);
+	assert_true(pid > 1);
+	assert_int_equal(kill(pid, signal), 0);
+}
+
+void
+rig_pause(struct rig *w, const char *daemon)
+{
+	send_signal(w, daemon, SIGSTOP);
+}
+
+void
+rig_resume(struct rig *w, const char *daemon)
+{
+	send_signal(w, daemon, SIGCONT);
 }
 
 void

@@ -34,6 +34,9 @@ void rig_run(struct rig *w, const char *program, ...) __attribute__((sentinel));
 
 /* Daemons: "osd.0", "mon.a". */
 void rig_kill(struct rig *w, const char *daemon);
+/* SIGSTOP and SIGCONT: it does not answer, and nobody is told. */
+void rig_pause(struct rig *w, const char *daemon);
+void rig_resume(struct rig *w, const char *daemon);
 void rig_start_again(struct rig *w, const char *daemon);
 
 /* Read, write or zero, and wait. */

@@ -340,6 +340,48 @@ cluster_is_not_full() { ! cluster_is_full; }
 @test "an OSD that stops ends it with a sentence, and it goes on when it is back" {
 	begin
 	new_image 64
+nobody_has_it_open() { rbd_on c2 status "$1" | grep -q 'Watchers: none'; }
+
+@test "an OSD that stops before the image is open, or while it is opened" {
+	begin
+	new_image 8
+	backup
+	rbd_on c2 create --size 8M volumes/stuck
+	local osd at begin status
+	osd=$(cat "$LAB/c2/run/osd.0.pid")
+	begin=$SECONDS
+	kill -STOP "$osd"
+	fails_with 1 "volumes/stuck: cannot open it: the cluster did not answer in time" \
+		restore latest --to rbd:volumes/stuck -o "$C2" --overwrite always -o timeout=2
+	kill -CONT "$osd"
+	[ $((SECONDS - begin)) -lt 30 ]
+	# Nothing was begun.
+	within 30 nobody_has_it_open volumes/stuck
+	rbd_on c2 image-meta list volumes/stuck | grep -q 'are 0 metadata'
+	[ -z "$(rbd_on c2 lock ls volumes/stuck)" ]
+	# Wherever it was, it ends in time, and with a sentence unless it was done.
+	for at in 0.040 0.050 0.060; do
+		"$COFFER" restore latest --to rbd:volumes/stuck -o "$C2" -o timeout=1 \
+			--overwrite always -q 2>said 3>&- &
+		pid=$!
+		sleep "$at"
+		kill -STOP "$osd"
+		begin=$SECONDS
+		status=0
+		wait $pid || status=$?
+		kill -CONT "$osd"
+		echo "stopped after $at: $status, $((SECONDS - begin)) s, $(cat said)"
+		[ $((SECONDS - begin)) -lt 45 ]
+		[ "$(wc -l <said)" -eq "$status" ]
+		[ "$status" -le 1 ]
+		within 30 nobody_has_it_open volumes/stuck
+	done
+	coffer restore latest --to rbd:volumes/stuck -o "$C2" --overwrite always -q
+	same_as_source c2 volumes/stuck
+	within 30 nobody_has_it_open volumes/stuck
+	rbd_on c2 image-meta list volumes/stuck | grep -q 'are 0 metadata'
+}
+
 	backup
 	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3 -o depth=1 \
 		--mark-every 1M --workers 1 -q 2>said 3>&- &

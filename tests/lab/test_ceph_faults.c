@@ -376,6 +376,32 @@ test_monitor_is_gone(void **state)
 	free(got);
 }
 
+/* librados asks it for the newest map before it says that there is no such
+ * pool, and has no time limit for that. */
+static void
+test_monitor_stops(void **state)
+{
+	struct ceph *c = rig_connect(&rig, 3);
+	struct error err = ERROR_INIT;
+	struct ceph_pool *p = NULL;
+	double began = mono_sec();
+	enum err e;
+
+	rig_pause(&rig, "mon.a");
+	e = ceph_pool_open(&p, c, "nothing", NULL, &err);
+	rig_resume(&rig, "mon.a");
+	must_fail(e, ERR_AGAIN, &err,
+		"pool nothing: the cluster did not answer in time");
+	ends(began);
+	assert_null(p);
+	ceph_disconnect(c);
+
+	c = rig_connect(&rig, ENDS);
+	must_fail(ceph_pool_open(&p, c, "nothing", NULL, &err), ERR_NOTFOUND,
+		&err, "nothing: the cluster has no such pool");
+	ceph_disconnect(c);
+}
+
 static void
 make_big(void)
 {
@@ -406,6 +432,7 @@ main(void)
 		cmocka_unit_test(test_osd_restarts_while_it_is_read),
 		cmocka_unit_test(test_osd_is_gone),
 		cmocka_unit_test(test_monitor_is_gone),
+		cmocka_unit_test(test_monitor_stops),
 	};
 	int failed;
 
