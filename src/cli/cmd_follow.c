@@ -25,6 +25,7 @@ enum {
 	SEAL_SEC = 10,
 	SEAL_BYTES = 4 << 20,
 	SEAL_SEC_MAX = 24 * 3600,
+	UNIT_MAX = 1 << 20, /* bytes; what most sealings have is less */
 	LEVEL = 6, /* higher ones take 20 MB more memory, for 7 % less */
 	MMAP_FROM = 64 << 10, /* bytes */
 	ARENAS = 2, /* of malloc: who receives, who seals */
@@ -223,6 +224,7 @@ conf_fill(struct follow_conf *conf, const struct cli *c, struct error *err)
 	conf->metrics = flag_text(c, "metrics");
 	conf->backup.host = flag_text(c, "host");
 	conf->backup.workers = 1;
+	conf->backup.unit_max = UNIT_MAX;
 	if (rc == ERR_OK && every != NULL)
 		rc = parse_seconds(every, &conf->seal_sec, err);
 	if (rc == ERR_OK && bytes != NULL)

@@ -331,6 +331,7 @@ static enum err
 run_all(struct run *run, struct source *src, struct error *err)
 {
 	struct writer_conf wconf = { .level = run->conf->level,
+		.pack_max = run->conf->unit_max,
 		.dry_run = run->conf->dry_run };
 	struct snapshot parent;
 	enum err rc;
@@ -347,7 +348,8 @@ run_all(struct run *run, struct source *src, struct error *err)
 	if (rc == ERR_OK)
 		rc = choose_parent(run, &parent, err);
 	if (rc == ERR_OK)
-		rc = ingest_init(&run->in, run->conf->workers, err);
+		rc = ingest_init(&run->in, run->conf->workers,
+			run->conf->unit_max, err);
 	if (rc == ERR_OK)
 		rc = backup_sink_new(&run->sink, &run->in,
 			run->snap.has_parent ? &parent.root : NULL, err);

@@ -30,7 +30,8 @@
 enum {
 	GATHER_FILE_MAX = 128 << 10, /* larger files have chunks of their own */
 	GATHER_TARGET = 1 << 20, /* of a shared chunk; at most twice that */
-	BACKUP_IN_FLIGHT = 4 /* chunks beyond one per worker */
+	BACKUP_IN_FLIGHT = 4 /* chunks beyond one per worker, at most, and
+				at most two more for each */
 };
 
 struct backup_conf {
@@ -44,6 +45,9 @@ struct backup_conf {
 	bool dry_run;
 	int level; /* zstd; 0: the default, 1 */
 	unsigned workers; /* 0: one per processor */
+	uint32_t unit_max; /* chunks and packs end here, for the sake of memory,
+			      where the repository has longer ones; 0: as it
+			      has them */
 };
 
 /* What the committed (or, dry, would-be) snapshot holds.  Where a prune fenced

@@ -84,15 +84,31 @@ scratch_init(struct ingest *in, struct error *err)
 	return ERR_OK;
 }
 
+/*
+ * A longest chunk begins where the content has a cut, and so ends at the same
+ * place of the content each time: who has longer ones finds it less often.
+ */
+static void
+choose_chunker(struct ingest *in, uint32_t unit_max)
+{
+	struct chunker_params *p = &in->chunker;
+
+	*p = repo_config(in->repo)->chunker;
+	if (unit_max != 0 && p->max > unit_max)
+		p->max = unit_max > p->target ? unit_max : p->target;
+}
+
 static enum err
 chunks_init(struct ingest *in, struct error *err)
 {
-	size_t longest = repo_config(in->repo)->chunker.max;
+	size_t longest = in->chunker.max;
 
 	/* Windows of images are chunks, whatever the chunker is set to. */
 	if (longest < IMAGE_WINDOW)
 		longest = IMAGE_WINDOW;
-	in->n_chunks = in->crew.n + BACKUP_IN_FLIGHT;
+	in->n_chunks = 3 * in->crew.n;
+	if (in->n_chunks > in->crew.n + BACKUP_IN_FLIGHT)
+		in->n_chunks = in->crew.n + BACKUP_IN_FLIGHT;
 	in->chunk_room = longest + INGEST_READ;
 	in->chunk_room += -in->chunk_room % CHUNK_ALIGN;
 	in->all_chunks = calloc(in->n_chunks, sizeof(struct chunk));
@@ -112,10 +128,12 @@ chunks_init(struct ingest *in, struct error *err)
 }
 
 enum err
-ingest_init(struct ingest *in, unsigned workers, struct error *err)
+ingest_init(struct ingest *in, unsigned workers, uint32_t unit_max,
+	struct error *err)
 {
 	enum err rc;
 
+	choose_chunker(in, unit_max);
 	pthread_mutex_init(&in->report_lock, NULL);
 	pthread_mutex_init(&in->free_lock, NULL);
 	pthread_cond_init(&in->free_cond, NULL);

@@ -18,6 +18,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "codec/chunker.h"
 #include "engine/crew.h"
 #include "engine/outbox.h"
 #include "engine/report.h"
@@ -68,12 +69,13 @@ struct ingest {
 	struct chunk *free_chunks;
 	struct chunk *all_chunks; /* an array of n_chunks */
 	unsigned n_chunks;
+	struct chunker_params chunker; /* of files and streams */
 	size_t chunk_room;
 };
 
-/* in is filled in up to and including report, and nodes; workers as in
- * backup.h. */
-enum err ingest_init(struct ingest *in, unsigned workers,
+/* in is filled in up to and including report, and nodes; workers and unit_max
+ * as in backup.h. */
+enum err ingest_init(struct ingest *in, unsigned workers, uint32_t unit_max,
 	struct error *err) MUST_CHECK;
 void ingest_fini(struct ingest *in);
 

@@ -307,11 +307,10 @@ drop_chunk(struct upload *up)
 static void
 begin_at(struct upload *up, uint64_t off)
 {
-	struct repo *repo = up->owner->in->repo;
+	const struct ingest *in = up->owner->in;
 
 	up->cur_off = off;
-	chunker_init(&up->chunker, repo_gear(repo),
-		&repo_config(repo)->chunker);
+	chunker_init(&up->chunker, repo_gear(in->repo), &in->chunker);
 }
 
 /* Whatever is left becomes a chunk; the next one begins at off. */

@@ -53,8 +53,11 @@ start(struct writer *w, const struct writer_conf *conf, struct error *err)
 	struct upload_conf up = { .store = r->st,
 		.structure = &r->keys.structure,
 		.inline_upload = conf->inline_upload };
+	uint32_t target = r->config.pack_target;
 	enum err rc;
 
+	if (conf->pack_max != 0 && target > conf->pack_max)
+		target = conf->pack_max;
 	if (conf->dry_run)
 		rc = session_dry(&w->session, r->st, &r->keys, err);
 	else
@@ -64,7 +67,7 @@ start(struct writer *w, const struct writer_conf *conf, struct error *err)
 		rc = repo_begin(r, &w->session, &w->index, err);
 	if (rc != ERR_OK || conf->dry_run)
 		return rc;
-	rc = stage_new(&w->stage, &r->keys, r->config.pack_target, err);
+	rc = stage_new(&w->stage, &r->keys, target, err);
 	if (rc != ERR_OK)
 		return rc;
 	up.stage = w->stage;

@@ -13,7 +13,8 @@
  *
  * Any number of threads may put at the same time, each with its own lane.  A
  * failure in the background is returned by the next call.  Memory: three packs
- * in all, at most two of a kind, so 3 * (pack target + largest chunk).
+ * in all, at most two of a kind, so 3 * (pack target, or
+ * pack_max, + largest chunk).
  *
  * A repo has one writer at a time (ERR_USAGE), and after one that failed, or
  * was a dry run, it is opened again before the next: chunks that were claimed
@@ -44,6 +45,8 @@ struct writer_conf {
 	unsigned verify_every; /* open and re-hash 1 of so many data records
 				  before the pack is stored; 0: 16; nodes
 				  always */
+	uint32_t pack_max; /* packs end here where the repository's target is
+			      larger, for the sake of memory; 0: there */
 	const char *host; /* for the session object; may be NULL */
 	bool dry_run; /* name and claim only; nothing is written */
 	bool inline_upload; /* who fills a pack stores it; no thread is
