@@ -31,7 +31,7 @@
 enum {
 	DELTA_MIN = 128, /* bytes that are worth taking over */
 	DELTA_NEAR = 64 << 10,
-	DELTA_MEMORY = 8 << 20
+	DELTA_MEMORY = 4 << 20
 };
 
 struct delta_file {

@@ -56,7 +56,7 @@ anchor(const struct delta_ahead *a, size_t i)
 {
 	if (a->far_turn)
 		return a->far[i];
-	return i < a->anchors.n ? delta_anchors_at(&a->anchors, i) : ends(a);
+	return i < a->anchors.n ? a->anchors.v[i] : ends(a);
 }
 
 static size_t *
@@ -131,7 +131,7 @@ keep_far(struct delta_ahead *a, struct error *err)
 	if (a->far == NULL)
 		return err_set(err, ERR_NOMEM, "delta: out of memory");
 	for (size_t i = 0; i < a->anchors.n; i += each)
-		a->far[a->n_far++] = delta_anchors_at(&a->anchors, i);
+		a->far[a->n_far++] = a->anchors.v[i];
 	a->far[a->n_far++] = ends(a);
 	return ERR_OK;
 }
@@ -148,7 +148,7 @@ sample_far(struct delta_ahead *a, struct error *err)
 		if (rc == ERR_OK)
 			rc = keep_far(a, err);
 	}
-	a->anchors.n = 0;
+	delta_anchors_fini(&a->anchors);
 	a->complete = false;
 	a->far_turn = true;
 	return rc;

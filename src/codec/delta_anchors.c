@@ -8,22 +8,30 @@
  */
 #include "codec/delta_anchors.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { PROBES = 16 };
+enum { PROBES = 16, BITS_MIN = 8 };
 
 /* Of a sample that is not there (0 in a slot: no sample), or there twice. */
 #define NOWHERE UINT64_C(0)
 #define TWICE   UINT64_MAX
 
 /* Offsets are those of a sample's end, which is not 0. */
-struct delta_anchors_sample {
+struct sample {
 	uint64_t h, old, new;
 };
 
-typedef void sample_fn(struct delta_anchors *a, uint64_t h, uint64_t end);
+/* What it takes to find anchors. */
+struct table {
+	const struct delta_gear *gear;
+	uint64_t below; /* the hashes of samples */
+	unsigned bits;
+	struct sample *samples; /* 1 << bits, and so many of each of these: */
+	uint32_t *met, *before, *best;
+	size_t n_met;
+};
+
+typedef void sample_fn(struct table *t, uint64_t h, uint64_t end);
 
 void
 delta_anchors_init(struct delta_anchors *a, const struct delta_gear *gear)
@@ -34,43 +42,50 @@ delta_anchors_init(struct delta_anchors *a, const struct delta_gear *gear)
 void
 delta_anchors_fini(struct delta_anchors *a)
 {
-	free(a->samples);
-	free(a->met);
-	free(a->before);
-	free(a->best);
+	free(a->v);
 	delta_anchors_init(a, a->gear);
 }
 
+/* For the samples in len bytes. */
 static enum err
-allocate(struct delta_anchors *a, struct error *err)
+table_init(struct table *t, const struct delta_anchors *a, uint64_t len,
+	struct error *err)
 {
-	size_t n = DELTA_ANCHORS_MAX;
+	size_t n = (size_t)1 << BITS_MIN;
 
-	if (a->samples == NULL)
-		a->samples = malloc(n * sizeof(*a->samples));
-	if (a->met == NULL)
-		a->met = malloc(n * sizeof(*a->met));
-	if (a->before == NULL)
-		a->before = malloc(n * sizeof(*a->before));
-	if (a->best == NULL)
-		a->best = malloc(n * sizeof(*a->best));
-	if (a->samples == NULL || a->met == NULL || a->before == NULL ||
-		a->best == NULL)
+	*t = (struct table){ .gear = a->gear,
+		.below = UINT64_MAX / a->spacing,
+		.bits = BITS_MIN };
+	for (; n < DELTA_ANCHORS_MAX && n / 2 < len / a->spacing; n *= 2)
+		t->bits++;
+	t->samples = calloc(n, sizeof(*t->samples));
+	t->met = malloc(n * sizeof(*t->met));
+	t->before = malloc(n * sizeof(*t->before));
+	t->best = malloc(n * sizeof(*t->best));
+	if (t->samples == NULL || t->met == NULL || t->before == NULL ||
+		t->best == NULL)
 		return err_set(err, ERR_NOMEM, "delta: out of memory");
-	memset(a->samples, 0, n * sizeof(*a->samples));
-	a->n_met = a->n = 0;
 	return ERR_OK;
 }
 
-/* The sample of h, or a free slot; NULL where there is none nearby. */
-static struct delta_anchors_sample *
-look_up(struct delta_anchors *a, uint64_t h)
+static void
+table_fini(struct table *t)
 {
-	size_t mask = DELTA_ANCHORS_MAX - 1;
-	size_t at = delta_gear_slot(h, DELTA_ANCHORS_BITS);
+	free(t->samples);
+	free(t->met);
+	free(t->before);
+	free(t->best);
+}
+
+/* The sample of h, or a free slot; NULL where there is none nearby. */
+static struct sample *
+look_up(struct table *t, uint64_t h)
+{
+	size_t mask = ((size_t)1 << t->bits) - 1;
+	size_t at = delta_gear_slot(h, t->bits);
 
 	for (size_t i = 0; i < PROBES; i++) {
-		struct delta_anchors_sample *s = &a->samples[(at + i) & mask];
+		struct sample *s = &t->samples[(at + i) & mask];
 
 		if (s->old == NOWHERE || s->h == h)
 			return s;
@@ -79,9 +94,9 @@ look_up(struct delta_anchors *a, uint64_t h)
 }
 
 static void
-add_old(struct delta_anchors *a, uint64_t h, uint64_t end)
+add_old(struct table *t, uint64_t h, uint64_t end)
 {
-	struct delta_anchors_sample *s = look_up(a, h);
+	struct sample *s = look_up(t, h);
 
 	if (s == NULL)
 		return;
@@ -90,35 +105,33 @@ add_old(struct delta_anchors *a, uint64_t h, uint64_t end)
 }
 
 static void
-meet_new(struct delta_anchors *a, uint64_t h, uint64_t end)
+meet_new(struct table *t, uint64_t h, uint64_t end)
 {
-	struct delta_anchors_sample *s = look_up(a, h);
+	struct sample *s = look_up(t, h);
 
 	if (s == NULL || s->old == NOWHERE || s->old == TWICE)
 		return;
 	if (s->new == NOWHERE)
-		a->met[a->n_met++] = (uint32_t)(s - a->samples);
+		t->met[t->n_met++] = (uint32_t)(s - t->samples);
 	s->new = s->new == NOWHERE ? end : TWICE;
 }
 
 /* Of one window, behind whose last byte is end; h goes on through them all. */
 static uint64_t
-sample_view(struct delta_anchors *a, const struct delta_view *view,
-	uint64_t off, uint64_t first, uint64_t h, sample_fn *fn)
+sample_view(struct table *t, const struct delta_view *view, uint64_t off,
+	uint64_t first, uint64_t h, sample_fn *fn)
 {
-	uint64_t below = UINT64_MAX / a->spacing;
-
 	for (size_t i = 0; i < view->len; i++) {
-		h = delta_gear_step(a->gear, h, view->data[i]);
-		if (h < below && off + i >= first)
-			fn(a, h, off + i + 1);
+		h = delta_gear_step(t->gear, h, view->data[i]);
+		if (h < t->below && off + i >= first)
+			fn(t, h, off + i + 1);
 	}
 	return h;
 }
 
 static enum err
-sample(struct delta_anchors *a, struct delta_window *w, uint64_t from,
-	uint64_t to, sample_fn *fn, struct error *err)
+sample(struct table *t, struct delta_window *w, uint64_t from, uint64_t to,
+	sample_fn *fn, struct error *err)
 {
 	uint64_t h = 0, off = from;
 	struct delta_view view;
@@ -130,62 +143,79 @@ sample(struct delta_anchors *a, struct delta_window *w, uint64_t from,
 			return rc;
 		if (view.len > to - off)
 			view.len = (size_t)(to - off);
-		h = sample_view(a, &view, off, from + DELTA_GRAM - 1, h, fn);
+		h = sample_view(t, &view, off, from + DELTA_GRAM - 1, h, fn);
 		off += view.len;
 	}
 	return ERR_OK;
 }
 
-static const struct delta_anchors_sample *
-met(const struct delta_anchors *a, size_t i)
+static const struct sample *
+met(const struct table *t, size_t i)
 {
-	return &a->samples[a->met[i]];
+	return &t->samples[t->met[i]];
 }
 
 /* Leave out what occurs twice in the new file. */
 static void
-keep_unique(struct delta_anchors *a)
+keep_unique(struct table *t)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < a->n_met; i++) {
-		a->met[n] = a->met[i];
-		n += met(a, i)->new != TWICE;
+	for (size_t i = 0; i < t->n_met; i++) {
+		t->met[n] = t->met[i];
+		n += met(t, i)->new != TWICE;
 	}
-	a->n_met = n;
+	t->n_met = n;
 }
 
 /*
  * The longest ascending subsequence (Schensted 1961; Fredman 1975), by the old
  * offsets of what was met in the order of the new ones: best[k] is the lowest
- * at which one of k + 1 ends.
+ * at which one of k + 1 ends.  Its length; best[] then are its samples.
  */
-static void
-choose(struct delta_anchors *a)
+static size_t
+choose(struct table *t)
 {
 	size_t n = 0, at;
 
-	for (size_t i = 0; i < a->n_met; i++) {
+	for (size_t i = 0; i < t->n_met; i++) {
 		size_t low = 0, high = n;
 
 		while (low < high) {
 			size_t mid = low + (high - low) / 2;
 
-			if (met(a, a->best[mid])->old < met(a, i)->old)
+			if (met(t, t->best[mid])->old < met(t, i)->old)
 				low = mid + 1;
 			else
 				high = mid;
 		}
-		a->before[i] = low > 0 ? a->best[low - 1] : 0;
-		a->best[low] = (uint32_t)i;
+		t->before[i] = low > 0 ? t->best[low - 1] : 0;
+		t->best[low] = (uint32_t)i;
 		n += low == n;
 	}
-	a->n = n;
 	if (n == 0)
-		return;
-	at = a->best[n - 1];
-	for (size_t i = n; i-- > 0; at = a->before[at])
-		a->best[i] = a->met[at];
+		return 0;
+	at = t->best[n - 1];
+	for (size_t i = n; i-- > 0; at = t->before[at])
+		t->best[i] = t->met[at];
+	return n;
+}
+
+static enum err
+keep(struct delta_anchors *a, const struct table *t, size_t n,
+	struct error *err)
+{
+	if (n == 0)
+		return ERR_OK;
+	a->v = malloc(n * sizeof(*a->v));
+	if (a->v == NULL)
+		return err_set(err, ERR_NOMEM, "delta: out of memory");
+	for (a->n = 0; a->n < n; a->n++) {
+		const struct sample *s = &t->samples[t->best[a->n]];
+
+		a->v[a->n] = (struct delta_anchor){ s->old, s->new };
+	}
+	return ERR_OK;
 }
 
 static uint64_t
@@ -203,27 +233,20 @@ delta_anchors_find(struct delta_anchors *a, struct delta_window *old,
 	struct delta_window *new, const struct delta_anchor *from,
 	const struct delta_anchor *to, struct error *err)
 {
+	struct table t;
 	enum err rc;
 
-	rc = allocate(a, err);
-	if (rc != ERR_OK)
-		return rc;
+	delta_anchors_fini(a);
 	a->spacing = spacing_for(to->old - from->old);
-	rc = sample(a, old, from->old, to->old, add_old, err);
+	rc = table_init(&t, a, to->old - from->old, err);
 	if (rc == ERR_OK)
-		rc = sample(a, new, from->new, to->new, meet_new, err);
-	if (rc != ERR_OK)
-		return rc;
-	keep_unique(a);
-	choose(a);
-	return ERR_OK;
-}
-
-struct delta_anchor
-delta_anchors_at(const struct delta_anchors *a, size_t i)
-{
-	const struct delta_anchors_sample *s = &a->samples[a->best[i]];
-
-	assert(i < a->n);
-	return (struct delta_anchor){ s->old, s->new };
+		rc = sample(&t, old, from->old, to->old, add_old, err);
+	if (rc == ERR_OK)
+		rc = sample(&t, new, from->new, to->new, meet_new, err);
+	if (rc == ERR_OK) {
+		keep_unique(&t);
+		rc = keep(a, &t, choose(&t), err);
+	}
+	table_fini(&t);
+	return rc;
 }

@@ -8,7 +8,9 @@
  * that was between be passed over.  An anchor is a hint, that of one hash.
  *
  * Samples get as rare as it takes for them to fit into the memory; where they
- * repeat themselves some may be left out.
+ * repeat themselves some may be left out.  Memory: 36 bytes for each of at most
+ * DELTA_ANCHORS_MAX while they are looked for, as many as the length asks for,
+ * and then 16 for each anchor that was found.
  */
 #ifndef CODEC_DELTA_ANCHORS_H
 #define CODEC_DELTA_ANCHORS_H
@@ -23,8 +25,7 @@
 #include "codec/delta_window.h"
 
 enum {
-	DELTA_ANCHORS_BITS = 17,
-	DELTA_ANCHORS_MAX = 1 << DELTA_ANCHORS_BITS,
+	DELTA_ANCHORS_MAX = 1 << 16,
 	DELTA_ANCHORS_SPACING = 1
 				<< 10 /* bytes from one to the next, or more */
 };
@@ -36,23 +37,18 @@ struct delta_anchor {
 struct delta_anchors {
 	const struct delta_gear *gear;
 	uint64_t spacing; /* bytes, on average */
+	struct delta_anchor *v; /* they ascend in both files */
 	size_t n;
-	/* The rest is for whoever implements it. */
-	struct delta_anchors_sample *samples;
-	uint32_t *met, *before, *best;
-	size_t n_met;
 };
 
 /* Nothing is allocated before anchors are found. */
 void delta_anchors_init(struct delta_anchors *a, const struct delta_gear *gear);
 void delta_anchors_fini(struct delta_anchors *a);
 
-/* Of what lies in [from, to) of both, in a pass over each. */
+/* Of what lies in [from, to) of both, in a pass over each.  Those of an earlier
+ * call are gone. */
 enum err delta_anchors_find(struct delta_anchors *a, struct delta_window *old,
 	struct delta_window *new, const struct delta_anchor *from,
 	const struct delta_anchor *to, struct error *err) MUST_CHECK;
-
-/* i < n; they ascend in both files. */
-struct delta_anchor delta_anchors_at(const struct delta_anchors *a, size_t i);
 
 #endif /* CODEC_DELTA_ANCHORS_H */

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "codec/delta.h"
 
-enum { DELTA_WINDOW = 1 << 20 };
+enum { DELTA_WINDOW = 256 << 10 };
 
 struct delta_window {
 	const struct delta_file *file;
