@@ -10,7 +10,8 @@ SNAPSHOT is the first digits of its id, or "latest".  It needs
 python3-zstandard and python3-cryptography.  It is made to be read beside
 that page, and to prove it: a pack is read whole, and each tag, id, name,
 limit and order that the page states is checked.  repository.py reads what
-sections 1 to 7 describe, tree.py section 8; this file writes files.
+sections 1 to 7 describe, with cursor.py (section 1) and columns.py (a codec
+of section 5), tree.py section 8; this file writes files.
 """
 import os
 import stat

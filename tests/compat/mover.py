@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from blake3 import blake3, derive_key
-from repository import DATA, NODE, RAW
+from repository import DATA, NODE, RAW, Record
 
 PAGE = 4096
 
@@ -54,6 +54,7 @@ class Mover:
         self.number = max(keys.data_keys)
         self.foreign = []
         self.records = []
+        self.sealed = 0
         self.body = b""
 
     def move(self, pack, r):
@@ -67,20 +68,25 @@ class Mover:
     def reseal(self, pack, r):
         """Take a record, sealed anew, and not compressed."""
         head, plain = pack.open(r)
+        self.seal(r.id, RAW, head, len(plain), plain)
+
+    def seal(self, name, codec, head, length, c):
+        """Add a record of so many plain bytes, of which c is stored."""
         public, _ = self.keys.data_keys[self.number]
         peer = x25519.X25519PublicKey.from_public_bytes(public)
         key = derive_key("coffer 1 pack data",
                          self.secret.exchange(peer) + self.epk + public)
-        aad = (bytes([r.type, RAW]) + len(plain).to_bytes(4, "little")
-               + len(head).to_bytes(4, "little") + r.id)
+        aad = (bytes([self.kind, codec]) + length.to_bytes(4, "little")
+               + len(head).to_bytes(4, "little") + name)
         stored = b""
-        if r.type == NODE:
+        if self.kind == NODE:
             refs = derive_key("coffer 1 pack refs",
                               self.keys.structure + self.epk)
-            stored = seal(refs, 0, aad, head)
-        stored += seal(key, 0, aad, plain)
-        self.add(r._replace(codec=RAW, envelope=0, number=0,
-                            stored=len(stored)), stored)
+            stored = seal(refs, self.sealed, aad, head)
+        stored += seal(key, self.sealed, aad, c)
+        self.add(Record(self.kind, codec, 0, self.sealed, len(stored), length,
+                        len(head), name, 0), stored)
+        self.sealed += 1
 
     def add(self, r, stored):
         self.records.append(r._replace(offset=48 + len(self.body)))
@@ -100,6 +106,13 @@ class Mover:
         return (header + self.body + sealed
                 + len(sealed).to_bytes(4, "little") + bytes(4) + b"cofferPE")
 
+    def put(self, repository):
+        """Store the pack; returns its id, and what the index says of it."""
+        data = self.pack()
+        name = blake3(data)
+        put(repository, "packs/%s/%s" % (name.hex()[:2], name.hex()), data)
+        return name, name + varint(len(data)) + encode_records(self.records)
+
 
 def put(repository, name, data):
     path = os.path.join(repository.path, name.encode())
@@ -116,16 +129,22 @@ def gather(repository, kind):
     for pack, r in found[:-1]:
         mover.move(pack, r)
     mover.reseal(*found[-1])
-    data = mover.pack()
-    name = blake3(data)
-    put(repository, "packs/%s/%s" % (name.hex()[:2], name.hex()), data)
-    return name + varint(len(data)) + encode_records(mover.records)
+    return mover.put(repository)[1]
 
 
 def box(keys, magic, context, name, plain):
     front = magic + b"\1\0" + bytes(6) + os.urandom(32)
     key = derive_key(context, keys.structure + front[16:])
     return front + seal(key, 0, front + name.encode(), plain)
+
+
+def put_segment(repository, epoch, session, told):
+    folder = "index/" + epoch
+    segment = box(repository.keys, b"cofferIX", "coffer 1 box index", folder,
+                  session + varint(len(told)) + b"".join(told))
+    name = "%s/%s" % (folder, blake3(segment).hex())
+    put(repository, name, segment)
+    return name
 
 
 def put_step(repository, maintenance, step, magic, plain):
@@ -159,12 +178,8 @@ def move_all(repository):
     packs = sorted(repository.pack_lists)
     snapshots = [name for name in repository.names("snapshots")]
     told = [gather(repository, kind) for kind in (DATA, NODE)]
-    plain = bytes(16) + varint(len(told)) + b"".join(told)
-    folder = "index/%d.base" % (repository.counting.newest + 1)
-    segment = box(repository.keys, b"cofferIX", "coffer 1 box index", folder,
-                  plain)
-    name = "%s/%s" % (folder, blake3(segment).hex())
-    put(repository, name, segment)
+    name = put_segment(repository, "%d.base" % (repository.counting.newest + 1),
+                       bytes(16), told)
 
     time = bytes(2)
     maintenance = repository.keys.maintenance_secret

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections 1 to 7, 11 and 12 of docs/format.md: objects, keys, packs, index,
-snapshots, and which of them count.
+"""Sections 2 to 7, 11 and 12 of docs/format.md: objects, keys, packs, index,
+snapshots, and which of them count.  cursor.py reads the values of section 1,
+columns.py what section 5 says of columns.
 
 The sections below carry the numbers of that page.
 """
@@ -14,90 +15,18 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+import columns
 from argon2id import argon2id
 from blake3 import blake3, derive_key, keyed
+from cursor import Cursor, Damage, demand
 
 TAG = 16
 MIB = 1 << 20
 DATA, NODE = 1, 2
-RAW, ZSTD = 0, 1
-
-
-class Damage(Exception):
-    """The repository does not say what the format demands."""
-
-
-def demand(condition, what):
-    if not condition:
-        raise Damage(what)
+RAW, ZSTD, COLUMNS = 0, 1, 2
 
 
 # 1. Conventions
-
-class Cursor:
-    """Takes values from the front of some bytes."""
-
-    def __init__(self, data, what):
-        self.data = data
-        self.at = 0
-        self.what = what
-
-    def more(self):
-        return self.at < len(self.data)
-
-    def take(self, length):
-        demand(length <= len(self.data) - self.at, self.what + ": cut short")
-        self.at += length
-        return self.data[self.at - length:self.at]
-
-    def rest(self):
-        return self.take(len(self.data) - self.at)
-
-    def end(self):
-        demand(not self.more(), self.what + ": something follows its end")
-
-    def number(self, length):
-        return int.from_bytes(self.take(length), "little")
-
-    def u8(self):
-        return self.number(1)
-
-    def u16(self):
-        return self.number(2)
-
-    def u32(self):
-        return self.number(4)
-
-    def varint(self):
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self.u8()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                demand(byte or shift == 0, self.what + ": a padded varint")
-                demand(value < 1 << 64, self.what + ": a varint too large")
-                return value
-        raise Damage(self.what + ": a varint too long")
-
-    def svarint(self):
-        value = self.varint()
-        return value >> 1 ^ -(value & 1)
-
-    def bytes(self):
-        return self.take(self.varint())
-
-    def time_ns(self):
-        seconds = self.svarint()
-        nanoseconds = self.varint()
-        demand(nanoseconds < 10**9, self.what + ": nanoseconds")
-        return seconds * 10**9 + nanoseconds
-
-    def tlv(self):
-        """The (tag, Cursor over the value) of a TLV list."""
-        while self.more():
-            tag = self.u8()
-            yield tag, Cursor(self.bytes(), "%s, tag %d" % (self.what, tag))
-
 
 def unseal(key, number, aad, sealed, what):
     nonce = bytes(4) + number.to_bytes(8, "big")
@@ -107,15 +36,29 @@ def unseal(key, number, aad, sealed, what):
         raise Damage(what + ": does not authenticate") from None
 
 
+def unpack_frame(stored, plain, what):
+    """Exactly one zstd frame of so many plain bytes."""
+    demand(plain > 0, what + ": empty")
+    try:
+        found = zstandard.ZstdDecompressor().decompress(
+            stored, max_output_size=plain, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Damage("%s: %s" % (what, error)) from None
+    demand(len(found) == plain, what + ": length")
+    return found
+
+
 def unpack(codec, stored, plain, what):
     """C of section 5: the plain bytes of a record."""
-    demand(codec in (RAW, ZSTD), what + ": codec")
+    demand(codec in (RAW, ZSTD, COLUMNS), what + ": codec")
+    if codec == COLUMNS:
+        c = Cursor(stored, what)
+        length = c.u32()
+        demand(length <= plain, what + ": length of its columns")
+        return columns.decode(unpack_frame(c.rest(), length, what), plain,
+                              what)
     if codec == ZSTD:
-        try:
-            stored = zstandard.ZstdDecompressor().decompress(
-                stored, max_output_size=plain, allow_extra_data=False)
-        except zstandard.ZstdError as error:
-            raise Damage("%s: %s" % (what, error)) from None
+        return unpack_frame(stored, plain, what)
     demand(len(stored) == plain, what + ": length")
     return stored
 
