@@ -223,24 +223,43 @@ follow_load(const char *path, struct follow_status *out, struct error *err)
 	return rc;
 }
 
-/* A reader sees the old file or the new one.  Not synced: after a crash of the
- * machine it is written anew anyway. */
+static enum err
+write_file(const char *path, int flags, const struct buf *text,
+	struct error *err)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC | flags, STATUS_MODE);
+	enum err rc;
+
+	if (fd < 0)
+		return err_sys(err, errno, "%s", path);
+	rc = fsx_write(fd, text->data, text->len, path, err);
+	if (rc == ERR_OK && ftruncate(fd, (off_t)text->len) != 0)
+		rc = err_sys(err, errno, "%s", path);
+	fsx_close(&fd);
+	return rc;
+}
+
+/*
+ * A reader sees the old file or the new one.  Not synced: after a crash of the
+ * machine it is written anew anyway.  Where the disk is full the old one is
+ * written over, which takes no room on most file systems: that it is so has to
+ * be told then, and who reads in that very moment can read again.
+ */
 static enum err
 replace_file(const char *path, const struct buf *text, struct error *err)
 {
+	struct error why = ERROR_INIT;
 	char *tmp;
-	int fd;
 	enum err rc;
 
 	if (asprintf(&tmp, "%s.tmp", path) < 0)
 		return err_set(err, ERR_NOMEM, "no memory for a name");
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, STATUS_MODE);
-	rc = fd < 0 ? err_sys(err, errno, "%s", tmp)
-		    : fsx_write(fd, text->data, text->len, tmp, err);
-	fsx_close(&fd);
+	rc = write_file(tmp, O_CREAT | O_TRUNC, text, err);
 	if (rc == ERR_OK && rename(tmp, path) != 0)
 		rc = err_sys(err, errno, "%s", path);
 	free(tmp);
+	if (rc == ERR_NOSPACE && write_file(path, 0, text, &why) == ERR_OK)
+		rc = ERR_OK;
 	return rc;
 }
 

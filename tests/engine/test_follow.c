@@ -8,10 +8,14 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -508,6 +512,80 @@ test_many(void **state)
 	run(&f);
 }
 
+/* ---- a full disk ---- */
+
+static void
+fill(const char *dir)
+{
+	static const char some[512];
+	char path[128];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/rest", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	while (write(fd, some, sizeof(some)) > 0)
+		;
+	assert_int_equal(errno, ENOSPC);
+	(void)close(fd);
+}
+
+/* In a mount of its own, or not at all. */
+static bool
+mount_small(const char *dir)
+{
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", dir, "tmpfs", 0, "size=32k") == 0;
+}
+
+/* What is told is told there, too: shorter and longer than it was. */
+static void
+tell_full(const char *dir)
+{
+	struct follow_status st = { .state = { .last = 1 } }, got;
+	char path[128];
+	struct error err = ERROR_INIT;
+
+	(void)snprintf(st.state.dir, sizeof(st.state.dir), "%s", dir);
+	(void)snprintf(path, sizeof(path), "%s/status.json", dir);
+	must(follow_files_status(&st, &err), &err);
+	fill(dir);
+	for (unsigned i = 2; i < 6; i++) {
+		st.state.last = i;
+		memset(st.problem, 'p', i % 2 * 100);
+		st.problem[i % 2 * 100] = '\0';
+		must(follow_files_status(&st, &err), &err);
+		must(follow_load(path, &got, &err), &err);
+		assert_int_equal(got.state.last, i);
+		assert_string_equal(got.problem, st.problem);
+	}
+}
+
+static void
+test_full_disk(void **state)
+{
+	char dir[] = "/var/tmp/coffer-follow-XXXXXX";
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	pid = fork();
+	if (pid == 0) {
+		if (!mount_small(dir))
+			_exit(77);
+		tell_full(dir);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)rmdir(dir);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		print_message("left out: nothing can be mounted here\n");
+	else
+		assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -518,6 +596,7 @@ main(void)
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_away),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
