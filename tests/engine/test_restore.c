@@ -135,7 +135,7 @@ in_child(void (*fn)(struct rig *, const char *, const struct snapshot *),
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		alarm(120);
+		alarm(600);
 		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
 		fn(w, from, snap);
 		_exit(0);

@@ -387,7 +387,7 @@ in_child(void (*fn)(struct rig *, const struct snapshot *), struct rig *w,
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		alarm(120);
+		alarm(600);
 		(void)setenv("CMOCKA_TEST_ABORT", "1", 1);
 		fn(w, snap);
 		_exit(0);
