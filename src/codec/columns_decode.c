@@ -76,9 +76,7 @@ read_columns(struct decoder *d, struct error *err)
 	d->lines.n = rd_varint_max(&d->in, d->max + 1);
 	d->lines.width = rd_u8(&d->in);
 	d->n_columns = rd_varint_max(&d->in, COLUMNS_MAX);
-	if (d->lines.width > WIDTH_MAX || d->n_columns == 0)
-		d->in.bad = true;
-	if (!rd_ok(&d->in))
+	if (!rd_ok(&d->in) || d->lines.width > WIDTH_MAX || d->n_columns == 0)
 		return corrupt(err, "the head");
 	d->columns = calloc(d->n_columns, sizeof(*d->columns));
 	if (d->columns == NULL)

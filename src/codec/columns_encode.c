@@ -14,7 +14,8 @@
 
 enum {
 	GLANCE = 2048,
-	GLANCE_LINES = 8,
+	GLANCE_LINES = 8, /* in it, at least */
+	GLANCE_DIGITS = 8, /* one of so many bytes */
 	SAMPLE_LINES = 1024,
 	PART_MIN = 512 /* bytes that are worth tables of their own */
 };
@@ -70,7 +71,8 @@ columns_likely(const void *data, size_t len)
 		lines += p[i] == '\n';
 		digits += (uint8_t)(p[i] - '0') < 10;
 	}
-	return lines * GLANCE / n >= GLANCE_LINES && digits >= n / GLANCE_LINES;
+	return lines * GLANCE >= n * GLANCE_LINES &&
+	       digits >= n / GLANCE_DIGITS;
 }
 
 /* ---- what a column is told by ---- */
@@ -78,7 +80,7 @@ columns_likely(const void *data, size_t len)
 static uint64_t
 zigzag(uint64_t distance)
 {
-	return distance << 1 ^ (uint64_t)((int64_t)distance >> 63);
+	return distance << 1 ^ (0 - (distance >> 63));
 }
 
 static unsigned
@@ -266,7 +268,7 @@ make_columns(struct encoder *e, struct error *err)
 	e->n = s->columns.n;
 	e->columns = calloc(e->n, sizeof(*e->columns));
 	/* A line that is told whole is a value, also where it had none. */
-	e->values = malloc((2 * s->lines + s->values) * sizeof(*e->values));
+	e->values = calloc(2 * s->lines + s->values, sizeof(*e->values));
 	if (e->columns == NULL || e->values == NULL)
 		return err_set(err, ERR_NOMEM, "no memory for %zu values",
 			s->values);
