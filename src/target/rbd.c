@@ -97,7 +97,7 @@ take_names(struct rbd_target *r, const char *rest, struct error *err)
 	if (first != last && memchr(first + 1, '/', (size_t)(last - first - 1)))
 		return bad_name(rest, err);
 	if (first == NULL || last[1] == '\0') {
-		if (!r->has_record)
+		if (old->image == NULL || (first == NULL && old->pool == NULL))
 			return err_set(err, ERR_USAGE,
 				"nothing is recorded of how the image was "
 				"called in Ceph: say rbd:POOL/IMAGE");
@@ -371,11 +371,19 @@ static enum err
 take_record(struct rbd_target *r, const struct target_image *image,
 	struct error *err)
 {
+	const struct rbd_parent *p = &r->record.parent;
+	enum err rc;
+
 	if (image->record_len == 0)
 		return ERR_OK;
 	r->has_record = true;
-	return rbd_record_decode(&r->record, image->record, image->record_len,
+	rc = rbd_record_decode(&r->record, image->record, image->record_len,
 		err);
+	if (rc == ERR_OK && rbd_target_is_layer(r) &&
+		(p->pool == NULL || p->image == NULL || p->snap == NULL))
+		rc = err_set(err, ERR_CORRUPT,
+			"the image's record does not say what its parent is");
+	return rc;
 }
 
 static enum err

@@ -442,6 +442,44 @@ test_device_refuses(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* ---- RBD images: what is refused before there is a cluster ---- */
+
+static void
+rbd_refuses(const char *rest, const char *record, enum err code,
+	const char *text)
+{
+	struct target_image image = { .size = SIZE,
+		.key = "k",
+		.record = (const uint8_t *)record,
+		.record_len = strlen(record) };
+	struct target_conf conf = { .rest = "" };
+	struct error err = ERROR_INIT;
+	const struct target_ops *ops;
+	struct target *t;
+
+	must(target_parse(rest, &ops, &conf.rest, &err), &err);
+	must_fail(ops->open(&t, &conf, &image, &err), code, &err, text);
+}
+
+static void
+test_rbd_refuses(void **state)
+{
+	static const char nothing[] = "{\"size\": 1048576}";
+	static const char no_image[] = "{\"size\": 1, \"pool\": \"p\"}";
+	static const char orphan[] =
+		"{\"size\": 1, \"pool\": \"p\", \"image\": \"i\","
+		" \"parent_data\": false, \"parent\": {\"pool\": \"p\","
+		" \"image\": \"i\"}}";
+
+	rbd_refuses("rbd:x", "", ERR_USAGE, "is not rbd:POOL");
+	rbd_refuses("rbd:p/", "", ERR_USAGE, "nothing is recorded of how");
+	rbd_refuses("rbd:", nothing, ERR_USAGE, "nothing is recorded of how");
+	rbd_refuses("rbd:p/", nothing, ERR_USAGE, "nothing is recorded of how");
+	rbd_refuses("rbd:", no_image, ERR_USAGE, "nothing is recorded of how");
+	rbd_refuses("rbd:p/i", orphan, ERR_CORRUPT, "its parent");
+	rbd_refuses("rbd:p/i", "{", ERR_CORRUPT, "an image's record");
+}
+
 int
 main(void)
 {
@@ -456,6 +494,7 @@ main(void)
 		cmocka_unit_test(test_zero),
 		cmocka_unit_test(test_output),
 		cmocka_unit_test(test_device_refuses),
+		cmocka_unit_test(test_rbd_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
