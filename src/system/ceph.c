@@ -18,8 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A list that grows each time it is asked for is not waited for for ever. */
-enum { LIST_TRIES = 16, LIST_FIRST = 64 };
+/* A list that grows each time it is asked for is not waited for for ever.  That
+ * of a group comes in pages. */
+enum { LIST_TRIES = 16, LIST_FIRST = 64, GROUP_PAGE = 1024 };
 
 /* ---- connecting ---- */
 
@@ -407,6 +408,23 @@ group_exists(struct ceph_pool *p, const char *group, const char *label,
 			       "group %s: there is no such group", label);
 }
 
+/* librbd 16 does not look whether a page of the list came: where one did not in
+ * time, it tells of those before it, as if that were all. */
+static int
+list_group(struct ceph_pool *p, const char *group, rbd_group_image_info_t *list,
+	size_t *n)
+{
+	double began = mono_sec();
+	int r = p->c->lib->rbd_group_image_list(p->io, group, list,
+		sizeof(*list), n);
+
+	if (r < 0 || *n % GROUP_PAGE != 0 ||
+		mono_sec() - began < p->c->timeout_sec)
+		return r;
+	(void)p->c->lib->rbd_group_image_list_cleanup(list, sizeof(*list), *n);
+	return -ETIMEDOUT;
+}
+
 enum err
 ceph_each_group_image(struct ceph_pool *p, const char *group, ceph_name_fn *fn,
 	void *arg, struct error *err)
@@ -424,8 +442,7 @@ ceph_each_group_image(struct ceph_pool *p, const char *group, ceph_name_fn *fn,
 		if (e != ERR_OK)
 			return e;
 		n++;
-		r = lib->rbd_group_image_list(p->io, group, list, sizeof(*list),
-			&n);
+		r = list_group(p, group, list, &n);
 	}
 	if (r < 0) {
 		free(list);

@@ -736,12 +736,98 @@ test_what_comes_back(void **state)
 	world_fini(&w);
 }
 
+/* ---- a list that did not come ---- */
+
+/* librbd 16 tells of no images, or of whole pages of them, where the rest did
+ * not come in time. */
+static unsigned list_ms, list_n;
+
+static int
+fake_group_images(rados_ioctx_t io, const char *group,
+	rbd_group_image_info_t *images, size_t size, size_t *n)
+{
+	size_t room = *n;
+
+	(void)usleep(list_ms * 1000);
+	*n = list_n;
+	if (room < list_n)
+		return -ERANGE;
+	for (unsigned i = 0; i < list_n; i++)
+		images[i].name = handle;
+	return (int)list_n;
+}
+
+static int
+fake_group_images_cleanup(rbd_group_image_info_t *images, size_t size, size_t n)
+{
+	return 0;
+}
+
+static int
+fake_group_list(rados_ioctx_t io, char *names, size_t *size)
+{
+	memcpy(names, "it", 3);
+	*size = 3;
+	return 0;
+}
+
+static int
+fake_pool_name(rados_t cluster, int64_t id, char *name, size_t size)
+{
+	memcpy(name, "p", 2);
+	return 1;
+}
+
+static enum err
+count_name(void *arg, const char *name, const char *id, struct error *err)
+{
+	++*(unsigned *)arg;
+	return ERR_OK;
+}
+
+static void
+test_group_that_is_not_listed(void **state)
+{
+	static const struct {
+		unsigned ms, n;
+		bool fits;
+	} cases[] = { { 0, 0, true }, { 0, 3, true }, { 0, 1024, true },
+		{ 1100, 0, false }, { 1100, 3, true }, { 1100, 2048, false } };
+	struct ceph_lib lib = fake;
+	struct error err = ERROR_INIT;
+	struct world w;
+	unsigned seen;
+	enum err rc;
+
+	lib.rbd_group_image_list = fake_group_images;
+	lib.rbd_group_image_list_cleanup = fake_group_images_cleanup;
+	lib.rbd_group_list = fake_group_list;
+	lib.rados_pool_reverse_lookup = fake_pool_name;
+	world_init(&w);
+	w.c->lib = &lib;
+	w.c->timeout_sec = 1;
+	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+		list_ms = cases[i].ms;
+		list_n = cases[i].n;
+		seen = 0;
+		rc = ceph_each_group_image(w.p, "it", count_name, &seen, &err);
+		if (cases[i].fits)
+			must(rc, &err);
+		else
+			must_fail(rc, ERR_AGAIN, &err,
+				"group volumes/it: the cluster did not answer");
+		assert_int_equal(seen, cases[i].fits ? list_n : 0);
+	}
+	world_fini(&w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_does_not_come_back),
 		cmocka_unit_test(test_what_comes_back),
+		cmocka_unit_test(test_group_that_is_not_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
