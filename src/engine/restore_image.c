@@ -19,12 +19,14 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "codec/hash.h"
 #include "engine/restoring_image.h"
 #include "model/path.h"
 #include "model/rbd_record.h"
 #include "repo/record.h"
 
-enum { KEY_ROOM = 5 * KEY_MAX, MARK_SEC = 5 };
+/* A target has little room for what names a restore point. */
+enum { KEY_ROOM = 5 * KEY_MAX, KEY_LONG = 1024, MARK_SEC = 5 };
 
 #define MARK_BYTES (UINT64_C(1) << 30)
 
@@ -193,11 +195,12 @@ run_pass(struct imaging *g, enum image_pass pass, uint64_t from,
 
 /* ---- the target ---- */
 
-/* SNAPSHOT:/PATH */
+/* SNAPSHOT:/PATH, or the hash of a long path. */
 static enum err
 make_key(const struct imaging *g, struct buf *out, struct error *err)
 {
-	char uid[UID_HEX + 1];
+	char uid[UID_HEX + 1], hash[ID_HEX + 1];
+	struct id id;
 	enum err rc;
 
 	hex_encode(g->snap->uid.b, UID_LEN, uid);
@@ -206,6 +209,12 @@ make_key(const struct imaging *g, struct buf *out, struct error *err)
 		rc = buf_put_u8(out, ':', err);
 	if (rc == ERR_OK)
 		rc = key_to_text(out, g->key.data, g->key.len, err);
+	if (rc == ERR_OK && out->len > KEY_LONG) {
+		hash_plain(&id, g->key.data, g->key.len);
+		hex_encode(id.b, ID_LEN, hash);
+		out->len = UID_HEX + 1;
+		rc = buf_put(out, hash, ID_HEX, err);
+	}
 	if (rc == ERR_OK)
 		rc = buf_put_u8(out, 0, err);
 	return rc;

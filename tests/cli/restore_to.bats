@@ -106,6 +106,18 @@ member() { jq -r "select(.type == \"summary\") | .$1" "$T/summary"; }
 	[ ! -e "$T/raw.coffer-restore" ]
 }
 
+@test "a name that is longer than a target has room for" {
+	new_repo
+	local dir=$T name
+	name=$(printf 'x%.0s' $(seq 240))
+	for _ in $(seq 10); do dir=$dir/$name; done
+	mkdir -p "$dir"
+	seq 1 50000 >"$dir/disk"
+	coffer backup -q "$dir/disk"
+	coffer restore "latest:$dir/disk" --to "raw:$T/raw" -q
+	cmp "$dir/disk" "$T/raw"
+}
+
 @test "what does not go together is refused, and nothing is made" {
 	one_image
 	fails_with 2 "--delta is for files" restore "$IT" --to "raw:$T/x" --delta
