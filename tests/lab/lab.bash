@@ -47,14 +47,14 @@ rbd_on() {
 	local conf
 	conf=$(ceph_conf "$1")
 	shift
-	timeout 120 rbd -c "$conf" "$@"
+	timeout 300 rbd -c "$conf" "$@"
 }
 
 ceph_on() {
 	local conf
 	conf=$(ceph_conf "$1")
 	shift
-	timeout 60 ceph -c "$conf" --connect-timeout 20 "$@"
+	timeout 200 ceph -c "$conf" --connect-timeout 60 "$@"
 }
 
 # The sha256 of an image or, as IMAGE@SNAP, of a snapshot of it.
@@ -77,12 +77,56 @@ mfs_start() {
 	echo "$port" >"$LAB/$name/port"
 }
 
-# mfs_stop NAME [ml] [master]; SIGNAL=KILL for a crash.
+# mfs_stop NAME [ml] [master] [client]; SIGNAL=KILL for a crash.
 mfs_stop() {
 	local name=$1
 	shift
 	"$BATS_TEST_DIRNAME/mfs-down" "$LAB/$name" "$@"
 }
+
+# mfs_clock NAME [HOUR [SECONDS]]: what a master's clock, that was started with
+# --clock, shows now: so long before the end of that hour of a day.  Before its
+# start, too.
+mfs_clock() {
+	local hour=${2:-9} at
+	at=$(($(date -u -d 2026-11-21 +%s) + (hour + 1) * 3600 - ${3:-3000}))
+	mkdir -p "$LAB/$1"
+	echo "$hour" >"$LAB/$1/hour"
+	printf '%+d\n' $((at - $(date +%s))) >"$LAB/$1/clock.new"
+	mv "$LAB/$1/clock.new" "$LAB/$1/clock"
+}
+
+# until_other SECONDS VALUE COMMAND...: what it prints is not that, nor nothing.
+until_other() {
+	local end=$((SECONDS + $1)) value=$2 is
+	shift 2
+	while [ $SECONDS -lt $end ]; do
+		is=$("$@" 2>/dev/null) || true
+		[ -z "$is" ] || [ "$is" = "$value" ] || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# mfs_hour_ends NAME log|image: until the master has rotated its log, or saved
+# its image, where there were changes.  One that finds its clock behind the end
+# of an hour, as where the machine is slow, does so at the next one.
+mfs_hour_ends() {
+	local name=$1 what=mfs_saved hour before seconds
+	[ "$2" = image ] || what=mfs_rotated
+	before=$($what "$name" 2>/dev/null) || true
+	hour=$(cat "$LAB/$name/hour")
+	for seconds in 2 15 60; do
+		mfs_clock "$name" "$hour" $seconds
+		hour=$((hour + 1))
+		echo $hour >"$LAB/$name/hour"
+		until_other $((seconds + 60)) "$before" $what "$name" && return 0
+	done
+	echo "the hour of $name does not end"
+	return 1
+}
+mfs_rotated() { mfs_first_id "$(mfs_data "$1")/changelog.1.mfs"; }
+mfs_saved() { mfs_version "$(mfs_data "$1")/metadata.mfs.back"; }
 
 # What a metalogger connects to; the directory of a master's files.
 mfs_address() {
@@ -90,12 +134,39 @@ mfs_address() {
 }
 mfs_data() { echo "$LAB/$1/data"; }
 
-# mfs_ops NAME DIR COUNT [PER_SECOND]: so many changes, below DIR.
+# mfs_last NAME: the last change, of the master itself, which runs.  Its log is
+# written by another process, a little later.
+mfs_last() {
+	python3 - "$(cat "$LAB/$1/port")" <<-'EOF'
+		import socket, struct, sys
+		s = socket.create_connection(('127.0.0.1', int(sys.argv[1]) + 2), 60)
+		s.sendall(struct.pack('>II', 510, 0))
+		f = s.makefile('rb')
+		size = struct.unpack('>II', f.read(8))[1]
+		print(struct.unpack('>Q', f.read(size)[-28:-20])[0] - 1)
+	EOF
+}
+
+# mfs_logged NAME [LAST]: until the master's log has it, or all that there is.
+mfs_logged() {
+	local last=${2:-} _
+	[ -n "$last" ] || last=$(mfs_last "$1")
+	for _ in $(seq 1200); do
+		tail -q -n 2 "$(mfs_data "$1")"/changelog.[0-3].mfs 2>/dev/null |
+			awk -F : -v last="$last" 'NF > 1 && $1 + 0 >= last { r = 1 } END { exit !r }' && return 0
+		sleep 0.1
+	done
+	echo "the log of $1 does not have $last"
+	return 1
+}
+
+# mfs_ops NAME DIR COUNT [PER_SECOND]: so many changes, below DIR, all of them
+# in the log.
 mfs_ops() {
-	local port
-	port=$(($(cat "$LAB/$1/port") + 2))
+	local name=$1
 	shift
-	"$(mfs_ops_program)" 127.0.0.1 $port "$@"
+	"$(mfs_ops_program)" 127.0.0.1 $(($(cat "$LAB/$name/port") + 2)) "$@"
+	mfs_logged "$name"
 }
 
 # mfs_ops_on NAME PER_SECOND: changes without an end, or until mfs_ops_off NAME.
@@ -104,10 +175,7 @@ mfs_ops_on() {
 		>/dev/null 2>&1 3>&- &
 	echo $! >"$LAB/$1/client.pid"
 }
-mfs_ops_off() {
-	kill "$(cat "$LAB/$1/client.pid")" 2>/dev/null || true
-	rm "$LAB/$1/client.pid"
-}
+mfs_ops_off() { mfs_stop "$1" client; }
 
 mfs_ops_program() {
 	local program
@@ -136,8 +204,7 @@ mfs_last_id() { tail -n 1 "$1" | cut -d : -f 1; }
 teardown_file() {
 	local dir
 	for dir in "$LAB"/*/; do
-		[ ! -e "$dir/client.pid" ] || kill "$(cat "$dir/client.pid")" 2>/dev/null || true
-		[ ! -e "$dir/master.cfg" ] || SIGNAL=KILL mfs_stop "$(basename "$dir")"
+		[ ! -e "$dir/master.cfg" ] || SIGNAL=KILL mfs_stop "$(basename "$dir")" client ml master
 		[ ! -e "$dir/ceph.conf" ] || SIGNAL=KILL ceph_cluster_stop "$(basename "$dir")"
 	done
 }

@@ -11,6 +11,8 @@
 # Ports 9930 to 9932, and 9934 for the network in between.
 
 bats_require_minimum_version 1.5.0
+# Seconds.
+export BATS_TEST_TIMEOUT=${BATS_TEST_TIMEOUT:+2800}
 load lab
 load follow
 
@@ -21,7 +23,7 @@ setup_file() { export PATH=$PATH:/usr/sbin:/sbin; }
 
 load_off() {
 	: >"$T/enough"
-	[ ! -e "$T/client" ] || kill "$(cat "$T/client")" 2>/dev/null || true
+	[ ! -s "$T/client" ] || kill "$(cat "$T/client")" 2>/dev/null || true
 	[ -z "$LOAD" ] || wait "$LOAD" || true
 	LOAD=
 }
@@ -31,7 +33,8 @@ teardown() {
 	[ -n "$BATS_TEST_COMPLETED" ] || tail -n 8 "$T/summary" "$T/err" "$T/events" "$T/follow.err" || true
 	[ -z "$NETWORK" ] || kill "$NETWORK" 2>/dev/null || true
 	[ -z "$FOLLOWER" ] || SIGNAL=KILL follow_end || true
-	umount "$T/j" 2>/dev/null || true
+	rm -f "$T/fill"
+	umount "$T/j" 2>/dev/null || umount -l "$T/j" 2>/dev/null || true
 	rm -rf "${T:?}"
 }
 
@@ -77,41 +80,49 @@ load_on() {
 	while [ ! -e "$T/enough" ]; do
 		"$(mfs_ops_program)" 127.0.0.1 9932 /load 100000000 "${MFS_RATE:-2500}" >/dev/null 2>&1 &
 		echo $! >"$T/client"
+		# It may have been enough when there was no client to end.
+		[ ! -e "$T/enough" ] || kill $!
 		wait $! || sleep 0.2
 	done
 }
 
-# image_version NAME: of one of the master's, which renames them while we look.
-image_version() {
-	local _
-	for _ in $(seq 50); do
-		mfs_version "$(mfs_data s)/$1" 2>/dev/null | grep . && return
-		sleep 0.1
+# The master's images as they lie there; it renames them while we look.
+images() {
+	find "$(mfs_data s)" -name 'metadata.mfs.back*' ! -name '*.tmp' -printf '%f %i %T@\n' | sort
+}
+
+# The newest that is not newer than a change, in $T/dead; v is its version.
+own_image() {
+	local image before='' f
+	until [ -n "$before" ] && [ "$(images)" = "$before" ]; do
+		before=$(images)
+		rm -rf "$T/dead"
+		mkdir "$T/dead"
+		v=1
+		printf 'MFSM NEW' >"$T/dead/metadata.mfs.back"
+		for image in "$(mfs_data s)"/metadata.mfs.back*; do
+			[ "${image%.tmp}" = "$image" ] || continue
+			cp "$image" "$T/image" 2>/dev/null || continue
+			f=$(mfs_version "$T/image")
+			if [ "${f:-0}" -gt "$v" ] && [ "$f" -le $(($1 + 1)) ]; then
+				v=$f
+				mv "$T/image" "$T/dead/metadata.mfs.back"
+			fi
+		done
 	done
-	return 1
 }
 
 # own LAST: the master's own set up to a change, in $T/dead: its newest image
 # that is not newer, and the lines behind it.  Its log is written by another
 # process of it, and renamed when an hour ends.
 own() {
-	local image v=1 f _
-	rm -rf "$T/dead"
-	mkdir "$T/dead"
-	printf 'MFSM NEW' >"$T/dead/metadata.mfs.back"
-	for image in "$(mfs_data s)"/metadata.mfs.back*; do
-		[ "${image%.tmp}" = "$image" ] || continue
-		cp "$image" "$T/image" 2>/dev/null || continue
-		f=$(mfs_version "$T/image")
-		if [ "${f:-0}" -gt "$v" ] && [ "$f" -le $(($1 + 1)) ]; then
-			v=$f
-			mv "$T/image" "$T/dead/metadata.mfs.back"
-		fi
-	done
-	for _ in $(seq 100); do
+	local v _
+	own_image "$1"
+	for _ in $(seq 600); do
 		cat "$(mfs_data s)"/changelog.*.mfs 2>/dev/null | sort -n -t : -k 1,1 -u |
 			awk -F : -v a="$v" -v b="$1" '$1 >= a && $1 <= b' >"$T/dead/changelog.0.mfs"
-		[ "$(wc -l <"$T/dead/changelog.0.mfs")" -eq $(($1 + 1 - v)) ] && break
+		[ "$(wc -l <"$T/dead/changelog.0.mfs")" -eq $(($1 + 1 - v)) ] &&
+			! tail -n 1 "$T/dead/changelog.0.mfs" | grep -qv ')' && break
 		sleep 0.1
 	done
 	echo "the master's own: image $v, $(wc -l <"$T/dead/changelog.0.mfs") lines up to $1"
@@ -127,11 +138,8 @@ dump() { mfsmetadump "$1" | grep -av -e '^SESSION|' -e '^# section header: SESS'
 
 # kept LAST: the newest snapshot has it, and is what the master had then.
 kept() {
-	local last _
-	for _ in $(seq 300); do
-		[ "$(status_of sealed net)" -ge "$1" ] && break
-		sleep 0.1
-	done
+	local last
+	eventually reaches sealed "$1" net
 	rm -rf "$T/new"
 	coffer restore latest --to "moosefs:$T/new" -o owner="$(id -un):$(id -gn)" --json \
 		2>"$T/err" | tail -n 1 >"$T/summary"
@@ -141,30 +149,46 @@ kept() {
 	[ "$last" -ge "$1" ]
 	own "$last"
 	dump "$T/dead/metadata.mfs" >"$T/want"
+	[ -s "$T/want" ]
 	dump "$T/new/metadata.mfs" | diff "$T/want" - >"$T/differ" || true
 	head -n 20 "$T/differ"
 	[ ! -s "$T/differ" ]
 }
 
-# What the status tells as protected now, when it is.
+# What the status tells as protected now, when it is, and changes are made.
 protected_now() {
+	local last
 	until_is state protected net
+	last=$(mfs_last s)
+	eventually reaches last $((last + 100)) net
 	a_moment
-	[ "$(status_of state net)" = protected ] || until_is state protected net
+	until_is state protected net
 	PROTECTED=$(status_of last net)
+}
+
+# What is freed meanwhile is taken, too.
+fill() {
+	while [ -e "$T/fill" ]; do
+		head -c 1G /dev/zero >>"$T/j/other" 2>/dev/null || true
+		sleep 0.05
+	done
 }
 
 # A small disk of its own, if that can be had; else a limit on the size of
 # files stands for it.
 disk_full() {
 	if mountpoint -q "$T/j"; then
-		head -c 1G /dev/zero >"$T/j/other" 2>/dev/null || true
+		: >"$T/fill"
+		fill 3>&- &
+		FILLER=$!
 	else
 		prlimit --pid "$FOLLOWER" --fsize=1500:unlimited
 	fi
 }
 disk_free() {
 	if mountpoint -q "$T/j"; then
+		rm "$T/fill"
+		wait "$FILLER"
 		rm "$T/j/other"
 	else
 		prlimit --pid "$FOLLOWER" --fsize=unlimited
@@ -178,10 +202,32 @@ follow_on() {
 }
 
 cut_off() {
-	echo "$1" >"$T/mode"
+	network "$1"
 	until_is state connecting net
 	kept "$PROTECTED"
-	echo pass >"$T/mode"
+	network pass
+}
+
+more_holes_than() { [ "$(grep -c '"state":"hole"' "$T/events")" -gt "$1" ]; }
+
+# Nothing else is told between two attempts.
+stays_a_hole() {
+	local told
+	told=$(grep -c '"state":"' "$T/events")
+	sleep 3
+	[ "$(grep -c '"state":"' "$T/events")" -eq "$told" ] &&
+		grep '"state":"' "$T/events" | tail -n 1 | grep -q '"state":"hole"'
+}
+
+# an_hour_ended SECONDS: its image, which is newer than $image, has come within
+# some more.  A follower that connects while it is being saved gets the one
+# before, and a master that is slow to start begins with the next hour.
+an_hour_ended() {
+	until_other $(($1 + 30)) "$image" mfs_saved s &&
+		until_other 90 none base_is "$(mfs_saved s)"
+}
+base_is() {
+	if [ "$(status_of first net)" = "$1" ]; then echo "$1"; else echo none; fi
 }
 
 happens() {
@@ -207,6 +253,8 @@ happens() {
 		;;
 	restarts)
 		follow_end
+		# One that is stopped may not write what it has not written yet.
+		mfs_logged s "$(status_of last net)"
 		mfs_stop s master
 		kept "$PROTECTED"
 		master_up
@@ -219,24 +267,18 @@ happens() {
 		holes=$(grep -c '"state":"hole"' "$T/events" || true)
 		disk_full
 		# The status lies on the same disk.
-		for _ in $(seq 200); do
-			[ "$(grep -c '"state":"hole"' "$T/events")" -eq "$holes" ] || break
-			sleep 0.1
-		done
-		[ "$(grep -c '"state":"hole"' "$T/events")" -gt "$holes" ]
-		sleep 3
-		grep '"state":"' "$T/events" | tail -n 1 | grep -q '"state":"hole"'
+		eventually more_holes_than "$holes"
+		eventually stays_a_hole
 		disk_free
 		;;
 	hour)
-		mfs_stop s master
-		master_up 4
-		# The image of its start is the one before that of the hour.
-		for _ in $(seq 300); do
-			[ "$(image_version metadata.mfs.back.1)" -le "$PROTECTED" ] || break
-			sleep 0.1
+		for seconds in 4 20 60; do
+			mfs_stop s master
+			image=$(mfs_version "$(mfs_data s)/metadata.mfs")
+			master_up $seconds
+			an_hour_ended $seconds && break
 		done
-		until_is first "$(image_version metadata.mfs.back)" net
+		[ "$(status_of first net)" -gt "$image" ]
 		;;
 	esac
 }
@@ -264,7 +306,6 @@ happens() {
 	load_on 3>&- &
 	LOAD=$!
 	follow_on
-	SECONDS=0
 	for disaster in $all; do
 		protected_now
 		echo "$(date +%T) at $PROTECTED: $disaster"
@@ -272,16 +313,14 @@ happens() {
 		protected_now
 		kept "$PROTECTED"
 	done
-	echo "$(date +%T) at $(last_of s): all have come"
-	while [ "$(last_of s)" -lt "$OPS" ]; do
+	echo "$(date +%T) at $(mfs_last s): all have come"
+	while [ "$(mfs_last s)" -lt "$OPS" ]; do
 		sleep 0.2
 	done
 	load_off
-	sleep 0.3
 	caught_up net
 	follow_end
-	kept "$(last_of s)"
-	[ "$(jq -r .last_change "$T/summary")" -eq "$(last_of s)" ]
+	kept "$CAUGHT"
 	same_as_master s
 	run ! grep -E '"(went back|other id)"' "$T/events"
 	coffer check

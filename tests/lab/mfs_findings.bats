@@ -30,61 +30,71 @@ CLOCK='2026-11-21 09:10:00'
 # Of mfs_plain_restore.
 plain=
 
-# The hours of two masters pass within seconds (with faketime's speed they are
-# not all the same), while the first tests run.  They save an image every 24th;
-# n remembers no changes.
-setup_file() {
-	mfs_start a 9660 --at "$CLOCK" --metalogger
-	short_hours h 9936 --keep 15000 --set METADATA_SAVE_FREQ=24
-	short_hours n 9940 --keep 0 --set METADATA_SAVE_FREQ=24
-}
+setup_file() { mfs_start a 9660 --at "$CLOCK" --metalogger; }
 
-short_hours() {
-	mfs_start "$@"
+# short_logs NAME PORT [options]: a master that saves an image every 24th hour:
+# what can be downloaded of its log begins behind it, which is version $V.  It
+# has a client.
+short_logs() {
+	local _
+	mfs_start "$@" --set METADATA_SAVE_FREQ=24 --at "$CLOCK"
 	mfs_ops "$1" /base 80 >/dev/null
-	sleep 0.3
 	SIGNAL=KILL mfs_stop "$1" master
-	mfs_start "$1" "$2" --at '2026-11-21 00:50:00 x360'
+	mfs_clock "$1"
+	mfs_start "$1" "$2" --clock
+	V=$(mfs_saved "$1")
 	mfs_ops_on "$1" 20
+	for _ in 1 2; do
+		until_grows "$1"
+		mfs_hour_ends "$1" log
+	done
+	[ "$(mfs_rotated "$1")" -gt "$V" ]
+	[ "$(mfs_saved "$1")" -eq "$V" ]
 }
 
-# until_logs_are_short NAME: what can be downloaded begins behind the image.
-until_logs_are_short() {
-	local _ log
-	log=$(mfs_data "$1")/changelog.1.mfs
-	for _ in $(seq 1000); do
-		V=$(mfs_version "$(mfs_data "$1")/metadata.mfs.back")
-		[ -s "$log" ] && [ "$(mfs_first_id "$log" || echo 0)" -gt "$V" ] && return 0
-		sleep 0.1
-	done
-	return 1
+# until_grows NAME: it has a client that changes things.
+until_grows() {
+	eventually has_more_than "$1" $(($(mfs_last "$1") + 10))
 }
+has_more_than() { [ "$(mfs_last "$1")" -gt "$2" ]; }
 
 # The size of the image and its first 8 bytes, as a peer gets them that never
 # registered; "none".
 ask_image() {
 	python3 - "$(cat "$LAB/${1:-a}/port")" <<-'EOF'
 		import socket, struct, sys
-		s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)
+		s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 60)
+		f = s.makefile('rb')
 		s.sendall(struct.pack('>IIB', 60, 1, 1))
-		if struct.unpack('>II', s.recv(8, socket.MSG_WAITALL))[1] == 1:
-		    print('none' if s.recv(1) == b'\xff' else '?')
+		if struct.unpack('>II', f.read(8))[1] == 1:
+		    print('none' if f.read(1) == b'\xff' else '?')
 		    sys.exit()
-		size = struct.unpack('>Q', s.recv(8, socket.MSG_WAITALL))[0]
+		size = struct.unpack('>Q', f.read(8))[0]
 		s.sendall(struct.pack('>IIQI', 62, 12, 0, 8))
-		print(size, s.recv(32, socket.MSG_WAITALL)[24:32].decode())
+		print(size, f.read(32)[24:32].decode())
 	EOF
 }
 
-# ml_has ID, for up to 10 s: it writes what it has once a second.
-ml_has() {
+# ml_has ID: it writes what it has once a second.
+ml_has() { eventually ends_behind "$LAB/a/ml/changelog_ml.0.mfs" "$1"; }
+ends_behind() {
+	[ -s "$1" ] && [ -z "$(tail -c 1 "$1")" ] && [ "$(mfs_last_id "$1")" -ge "$2" ]
+}
+
+# ml_start NAME PORT [options]: what it downloads when it has connected is there.
+ml_start() {
+	mfs_start "$@" --metalogger
+	eventually grep -q 'changelog_1 downloaded' "$LAB/$1/ml.log"
+}
+
+# What mfsmetalogger has, in $T/ml; it may replace files while they are copied.
+copy_ml() {
 	local _
 	for _ in $(seq 100); do
-		[ "$(tail -n 1 "$LAB/a/ml/changelog_ml.0.mfs" | cut -d : -f 1)" = "$1" ] &&
-			return 0
-		sleep 0.1
+		rm -rf "$T/ml"
+		mkdir "$T/ml"
+		cp "$LAB/$1"/ml/*_ml*.mfs* "$T/ml" && return 0
 	done
-	echo "mfsmetalogger has not got $1"
 	return 1
 }
 
@@ -94,12 +104,11 @@ jumps() { cut -d : -f 1 | awk 'NR > 1 && $1 != last + 1; { last = $1 }'; }
 @test "moosefs: a new master has eight bytes for an image: no set for mfsmetalogger, one for follow" {
 	new_repo
 	[ "$(ask_image)" = "8 MFSM NEW" ]
-	sleep 1
+	ml_start a 9660
 	[ ! -e "$LAB/a/ml/metadata_ml.mfs.back" ]
 	follow_start
 	until_is state protected
 	mfs_ops a /fresh 50 >/dev/null
-	sleep 0.3
 	caught_up
 	follow_end
 	same_as_master
@@ -111,22 +120,19 @@ jumps() { cut -d : -f 1 | awk 'NR > 1 && $1 != last + 1; { last = $1 }'; }
 	follow_start
 	until_is state protected
 	mfs_ops a /before 40 >/dev/null
-	sleep 0.3
 	caught_up
-	ml_has "$(last_of)"
+	ml_has "$CAUGHT"
 	mfs_stop a ml
 	SIGNAL=KILL follow_end || true
 	mfs_ops a /missed 200 >/dev/null
-	mfs_start a 9660 --at "$CLOCK" --metalogger
+	ml_start a 9660 --at "$CLOCK"
 	follow_start
 	until_is state protected
-	sleep 1
 	mfs_ops a /behind 40 >/dev/null
-	sleep 0.3
-	ml_has "$(last_of)"
+	caught_up
+	ml_has "$CAUGHT"
 	[ "$(jumps <"$LAB/a/ml/changelog_ml.0.mfs" | wc -l)" -eq 1 ]
 	run ! grep -q '|CREATE(1,missed,' "$LAB/a/ml/changelog_ml.0.mfs"
-	caught_up
 	follow_end
 	same_as_master
 	[ -z "$(jumps <"$T/lines")" ]
@@ -138,28 +144,27 @@ jumps() { cut -d : -f 1 | awk 'NR > 1 && $1 != last + 1; { last = $1 }'; }
 	mfs_via a cut 9669
 	follow_start cut -o timeout=2
 	until_is state protected cut
-	mfs_ops a /cut 12000 1500 >/dev/null 3>&- &
-	changes=$!
+	mfs_ops_on a 1500
 	for how in stall drop; do
-		sleep 0.5
-		echo "$how" >"$T/mode"
+		until_grows a
+		network "$how"
 		until_is state connecting cut
-		[ "$(status_of last cut)" -lt "$(last_of)" ]
-		echo pass >"$T/mode"
+		last=$(status_of last cut)
+		until_grows a
+		[ "$(status_of last cut)" -eq "$last" ]
+		network pass
 		until_is state protected cut
 	done
-	wait $changes
-	sleep 0.3
+	mfs_ops_off a
 	caught_up cut
 	follow_end
 	same_as_master
-	[ "$(cat "$T/last")" = "$(last_of)" ]
+	[ "$(cat "$T/last")" -ge "$CAUGHT" ]
 	run ! grep -E '"(hole|went back|other id)"' "$T/events"
 }
 
 @test "finding 1: whoever reaches the port gets the image, unregistered" {
 	mfs_ops a /some 10 >/dev/null
-	sleep 0.3
 	SIGNAL=KILL mfs_stop a master
 	mfs_start a 9660 --at "$CLOCK"
 	ask_image | grep -qx '[0-9]\{4,\} MFSM 2.0'
@@ -167,20 +172,15 @@ jumps() { cut -d : -f 1 | awk 'NR > 1 && $1 != last + 1; { last = $1 }'; }
 
 # ml_again: mfsmetalogger starts anew and has the image of now.
 ml_again() {
-	local _
 	if [ "$(ask_image)" = "8 MFSM NEW" ]; then
 		SIGNAL=KILL mfs_stop a master
 		mfs_start a 9660 --at "$CLOCK"
 	fi
 	mfs_stop a ml
-	rm -f "$LAB"/a/ml/metadata_ml.mfs.back*
-	mfs_start a 9660 --at "$CLOCK" --metalogger
-	for _ in $(seq 100); do
-		[ -s "$LAB/a/ml/metadata_ml.mfs.back" ] &&
-			[ -e "$LAB/a/ml/changelog_ml_back.0.mfs" ] && return 0
-		sleep 0.1
-	done
-	return 1
+	rm -f "$LAB"/a/ml/metadata_ml.mfs.back* "$LAB"/a/ml/changelog_ml_back.*
+	ml_start a 9660 --at "$CLOCK"
+	[ -s "$LAB/a/ml/metadata_ml.mfs.back" ]
+	[ -s "$LAB/a/ml/changelog_ml_back.0.mfs" ]
 }
 
 # What a plain mfsmaster -a and what coffer make of the files in $T/ml, as the
@@ -196,18 +196,20 @@ two_restores() {
 	echo "mfsmaster makes version $PLAIN of it, coffer $OURS"
 }
 
+has_lines() { [ -s "$live" ] && [ "$(wc -l <"$live")" -gt "$1" ]; }
+
 @test "findings 2 and 3: a copy of mfsmetalogger's log under load is torn, and left out whole with status 0; but for the torn line nothing lacks here" {
 	new_repo
 	ml_again
-	mfs_ops_on a 2000
 	live=$LAB/a/ml/changelog_ml.0.mfs
-	before=$(mfs_last_id "$live")
-	for _ in $(seq 200); do
+	had=0
+	[ ! -e "$live" ] || had=$(wc -l <"$live")
+	mfs_ops_on a 2000
+	before=$(mfs_last a)
+	eventually has_lines $((had + 2000))
+	for _ in $(seq 1000); do
 		sleep 0.1
-		rm -rf "$T/ml"
-		mkdir "$T/ml"
-		cp "$LAB"/a/ml/*_ml* "$T/ml"
-		[ "$(tail -n +2 "$T/ml/changelog_ml.0.mfs" | wc -l)" -gt 1000 ] || continue
+		copy_ml a
 		[ -z "$(tail -c 1 "$T/ml/changelog_ml.0.mfs")" ] || break
 	done
 	mfs_ops_off a
@@ -222,36 +224,32 @@ two_restores() {
 @test "findings 4 and 6: mfsmetalogger was away for 10,000 changes: what comes after is dropped, with status 0; of the same files nothing is lost here" {
 	new_repo
 	mfs_ops a /near 40 >/dev/null
-	sleep 0.3
 	ml_again
 	mfs_ops a /near 40 >/dev/null
-	sleep 0.3
-	ml_has "$(last_of)"
+	ml_has "$(mfs_last a)"
 	mfs_stop a ml
 	mfs_ops a /away 10400 >/dev/null
 	ml_again
 	mfs_ops a /late 400 >/dev/null
-	sleep 0.3
-	last=$(last_of)
-	ml_has "$last"
-	mkdir "$T/ml"
-	cp "$LAB"/a/ml/*_ml* "$T/ml"
+	ml_has "$(mfs_last a)"
+	copy_ml a
 	[ -z "$(tail -c 1 "$T/ml/changelog_ml.0.mfs")" ]
+	last=$(mfs_last_id "$T/ml/changelog_ml.0.mfs")
 	two_restores
 	[ "$PLAIN" -lt $((last - 300)) ]
 	[ "$OURS" -eq $((last + 1)) ]
 }
 
+nothing_precious() { ! grep -qs '|CREATE(1,precious2,' "$LAB/a/ml"/changelog_ml*; }
+
 @test "findings 5 and 9: another file system answers: mfsmetalogger deletes what it had, follow keeps it" {
 	new_repo
 	mfs_ops a /precious 400 >/dev/null
-	sleep 0.3
 	follow_start
 	until_is state protected
 	mfs_ops a /precious2 40 >/dev/null
-	sleep 0.3
 	caught_up
-	ml_has "$(last_of)"
+	ml_has "$CAUGHT"
 	name=$(status_of name)
 	grep -q '|CREATE(1,precious2,' "$LAB/a/ml"/changelog_ml.*
 	SIGNAL=KILL mfs_stop a master
@@ -259,12 +257,8 @@ two_restores() {
 	mkdir "$(mfs_data a)"
 	mfs_start a 9660 --at "$CLOCK"
 	mfs_ops a /new 20 >/dev/null
-	for _ in $(seq 100); do
-		[ "$(status_of name)" != "$name" ] &&
-			! grep -qs '|CREATE(1,precious2,' "$LAB/a/ml"/changelog_ml* && break
-		sleep 0.1
-	done
-	run ! grep -qs '|CREATE(1,precious2,' "$LAB/a/ml"/changelog_ml*
+	until_other 300 "$name" status_of name
+	eventually nothing_precious
 	until_is state protected
 	[ "$(status_of name)" != "$name" ]
 	follow_end
@@ -281,24 +275,23 @@ two_restores() {
 
 @test "finding 7: after a start with -a there is no image until an hour ends: mfsmetalogger has no set then, either; follow has one" {
 	new_repo
-	mfs_start f 9944
+	mfs_start f 9944 --at "$CLOCK"
 	mfs_ops f /before 40 >/dev/null
-	sleep 0.3
 	SIGNAL=KILL mfs_stop f master
 	mv "$(mfs_data f)/metadata.mfs.back" "$(mfs_data f)/metadata_ml.mfs.back"
 	mv "$(mfs_data f)/changelog.0.mfs" "$(mfs_data f)/changelog_ml.0.mfs"
-	mfs_start f 9944 --auto --metalogger --at '2026-11-21 09:59:53'
+	mfs_clock f
+	mfs_start f 9944 --auto --clock --metalogger
 	[ "$(ask_image f)" = none ]
 	follow_start f
 	until_is state 'no image' f
 	coffer follow --status "$T/j" && false
 	mfs_ops f /after 40 >/dev/null
+	mfs_hour_ends f image
 	until_is state protected f
-	sleep 1
 	[ "$(ask_image f)" != none ]
 	[ ! -e "$LAB/f/ml/metadata_ml.mfs.back" ]
 	mfs_ops f /later 40 >/dev/null
-	sleep 0.3
 	caught_up f
 	follow_end
 	same_as_master f
@@ -308,14 +301,9 @@ two_restores() {
 
 @test "finding 8: the logs do not reach back to the image: mfsmetalogger has no set, follow has what the master remembers" {
 	new_repo
-	until_logs_are_short h
-	mfs_start h 9936 --metalogger
-	for _ in $(seq 100); do
-		[ ! -s "$LAB/h/ml/changelog_ml_back.0.mfs" ] || break
-		sleep 0.1
-	done
-	mkdir "$T/ml"
-	cp "$LAB"/h/ml/*_ml* "$T/ml"
+	short_logs h 9936 --keep 15000
+	ml_start h 9936 --clock
+	copy_ml h
 	for log in "$T"/ml/changelog*; do
 		sed -i '/^[0-9]*: [0-9]*|.*)[^)]*$/!d' "$log"
 	done
@@ -326,7 +314,6 @@ two_restores() {
 	until_is state protected h
 	[ "$(status_of first h)" -eq "$V" ]
 	mfs_ops_off h
-	sleep 1
 	caught_up h
 	follow_end
 	same_as_master h
@@ -336,25 +323,22 @@ two_restores() {
 	SIGNAL=KILL mfs_stop h master
 }
 
+hole_is_told() { status_of why n | grep -q "^changes $V to [0-9]* are missing"; }
+
 @test "finding 8: where the master does not remember, either, that is told, and it is right with its next image" {
 	new_repo
-	until_logs_are_short n
+	short_logs n 9940 --keep 0
 	follow_start n
 	until_is state hole n
 	coffer follow --status "$T/j" && false
-	grep -q "\"why\":\"changes $V to [0-9]* are missing" "$T/events"
+	eventually hole_is_told
 	mfs_ops_off n
 	SIGNAL=KILL mfs_stop n master
 	mfs_start n 9940 --at "$CLOCK"
 	# It asks for a new image once a minute.
-	for _ in $(seq 700); do
-		[ "$(status_of state n)" != protected ] || break
-		sleep 0.1
-	done
-	[ "$(status_of state n)" = protected ]
+	until_is state protected n
 	[ "$(status_of first n)" -gt "$V" ]
 	mfs_ops n /later 40 >/dev/null
-	sleep 0.3
 	caught_up n
 	follow_end
 	same_as_master n

@@ -9,63 +9,20 @@ load lab
 load follow
 
 setup_file() {
-	local lib
 	export PATH=$PATH:/usr/sbin:/sbin
-	lib=$(ls /usr/lib/*/faketime/libfaketime.so.1) ||
-		skip "faketime is not installed"
-	mkdir -p "$LAB/a"
-	echo 0 >"$LAB/a/hour"
-	clock 1800
-	LD_PRELOAD=$lib FAKETIME_TIMESTAMP_FILE=$LAB/a/clock FAKETIME_CACHE_DURATION=1 \
-		FAKETIME_DONT_FAKE_MONOTONIC=1 mfs_start a 9960
+	ls /usr/lib/*/faketime/libfaketime.so.1 || skip "faketime is not installed"
+	mfs_clock a
+	mfs_start a 9960 --clock
 	mfs_ops a /some 24000
-	end_hour
-}
-
-# What libfaketime shares between processes stays where one is killed.
-teardown_file() {
-	local pid name
-	pid=$(cat "$LAB/a/master.pid")
-	for name in $(tr '\0' '\n' <"/proc/$pid/environ" |
-		sed -n 's/^FAKETIME_SHARED=//p'); do
-		rm -f "/dev/shm$name" "/dev/shm/sem.${name#/}"
-	done
-	SIGNAL=KILL mfs_stop a
-}
-
-# clock SECONDS: so long before the end of the hour at hand.
-clock() {
-	local now
-	now=$(date +%s)
-	echo "+$(((now / 3600 + 2 + $(cat "$LAB/a/hour")) * 3600 - $1 - now))" \
-		>"$LAB/a/clock.new"
-	mv "$LAB/a/clock.new" "$LAB/a/clock"
+	mfs_hour_ends a image
 }
 
 saved() { echo "$(mfs_data a)/metadata.mfs.back"; }
-number() { od -An -v -tu8 --endian=big -j "$2" -N 8 "$1" | tr -d ' '; }
-version() { number "$(saved)" 8 2>/dev/null; }
-
-# Until the hour's image is saved.  A master that saw the clock leap over the
-# end of an hour, as where the machine is slow, saves at the next one.
-end_hour() {
-	local before
-	before=$(version)
-	for _ in 1 2 3; do
-		echo $(($(cat "$LAB/a/hour") + 1)) >"$LAB/a/hour"
-		clock 3
-		for _ in $(seq 70); do
-			[ "$(version)" = "$before" ] || return 0
-			sleep 0.1
-		done
-	done
-	return 1
-}
 
 # The next one, behind so many changes; its image is kept as $T/image.NAME.
 another_hour() { # NAME CHANGES
 	[ "$2" -eq 0 ] || mfs_ops a "/$1" "$2" >/dev/null
-	end_hour
+	mfs_hour_ends a image
 	cp "$(saved)" "$T/image.$1"
 }
 
@@ -77,18 +34,12 @@ print(json.load(sys.stdin).get(sys.argv[1]))' "$2"
 
 # Until what was saved last is in a snapshot, which is $T/snap.NAME then.
 sealed() { # NAME
-	for _ in $(seq 100); do
-		if [ "$(record latest image_version)" = "$(version)" ]; then
-			coffer snapshots --json | tail -n 1 | python3 -c '
+	eventually is_sealed "$(mfs_saved a)"
+	coffer snapshots --json | tail -n 1 | python3 -c '
 import json,sys
 print(json.load(sys.stdin)["id"])' >"$T/snap.$1"
-			return 0
-		fi
-		sleep 0.1
-	done
-	cat "$T/follow.err" "$T/events"
-	return 1
 }
+is_sealed() { [ "$(record latest image_version 2>/dev/null)" = "$1" ]; }
 
 # What all snapshots have stored; files of the repository are larger, to 4 KiB.
 stored() {
@@ -97,16 +48,15 @@ import json,sys
 print(sum(json.loads(row).get("bytes_stored", 0) for row in sys.stdin))'
 }
 
-# What sealing a new image takes, behind its lines.
+# What sealing a new image takes, behind its lines, as $ADDED.
 added_by_hour() { # NAME CHANGES
 	local before
 	mfs_ops a "/$1" "$2" >/dev/null
-	sleep 0.3
-	until_is sealed "$(last_of)"
+	has_come sealed
 	before=$(stored)
 	another_hour "$1" 0
 	sealed "$1"
-	echo $(($(stored) - before))
+	ADDED=$(($(stored) - before))
 }
 
 same_image() { # NAME
@@ -117,7 +67,7 @@ same_image() { # NAME
 	[ "$(record "$snap" image_blake3)" != None ]
 }
 
-images() { find "$T/j" -name 'metadata.*.mfs' | wc -l; }
+has_images() { [ "$(find "$T/j" -name 'metadata.*.mfs' | wc -l)" -eq "$1" ]; }
 
 @test "moosefs: an hourly image is an edit of the one before, and whole without it" {
 	new_repo
@@ -127,10 +77,10 @@ images() { find "$T/j" -name 'metadata.*.mfs' | wc -l; }
 	cp "$(saved)" "$T/image.start"
 	first=$(stored)
 	for hour in one two; do
-		added=$(added_by_hour $hour 160)
-		echo "$hour: $added of $first"
-		[ $((added * 100)) -lt $((first * 15)) ]
-		[ "$(images)" -eq 1 ]
+		added_by_hour $hour 160
+		echo "$hour: $ADDED of $first"
+		[ $((ADDED * 100)) -lt $((first * 15)) ]
+		eventually has_images 1
 	done
 	[ "$(awk '/^VmHWM/ { print $2 }' "/proc/$FOLLOWER/status")" -lt 32000 ]
 	follow_end
@@ -174,17 +124,18 @@ follow_as_writer() {
 	sealed start
 	first=$(stored)
 	follow_end
-	follow_as_writer --seal-every 600s
+	# The first sealing comes at once, where the machine has run for as long.
+	uptime=$(cut -d . -f 1 /proc/uptime)
+	every=3600
+	[ "$uptime" -ge 7200 ] || every=$((uptime + 7200))
+	follow_as_writer --seal-every "${every}s"
 	until_is state protected
+	mfs_ops a /first 8 >/dev/null
+	[ "$uptime" -lt 7200 ] || eventually reaches seals 1
 	another_hour one 160
-	for _ in $(seq 100); do
-		[ "$(images)" -eq 1 ] || break
-		sleep 0.1
-	done
-	[ "$(images)" -eq 2 ]
+	eventually has_images 2
 	SIGNAL=KILL follow_end || true
-	[ "$(record latest image_version)" != "$(version)" ]
-	[ "$(images)" -eq 2 ]
+	[ "$(record latest image_version)" != "$(mfs_saved a)" ]
 	before=$(stored)
 	follow_as_writer
 	sealed one
@@ -193,7 +144,7 @@ follow_as_writer() {
 	echo "$added of $first"
 	[ $((added * 100)) -lt $((first * 15)) ]
 	follow_end
-	[ "$(images)" -eq 1 ]
+	has_images 1
 	same_image one
 	coffer check --read-data >/dev/null
 }
