@@ -28,7 +28,7 @@ print(json.load(open(sys.argv[1]))[sys.argv[2]])' \
 
 until_field() { # PORT NAME VALUE
 	local _
-	for _ in $(seq 100); do
+	for _ in $(seq 1200); do
 		[ "$(field "$1" "$2")" = "$3" ] && return 0
 		sleep 0.1
 	done
@@ -71,7 +71,11 @@ os.execv(sys.argv[1], sys.argv[1:])' "$COFFER" follow moosefs:127.0.0.1:1 \
 	mkfifo "$T/pipe"
 	exec 8<>"$T/pipe" # a reader that does not read
 	# Until it is full: those who write there would wait for ever.
-	timeout 2 cat /dev/zero >"$T/pipe" || true
+	python3 -c 'import os, sys
+pipe = os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
+try:
+    while True: os.write(pipe, bytes(4096))
+except BlockingIOError: pass' "$T/pipe"
 	follow 1 >"$T/pipe"
 	until_field 1 untold 1
 	ends_with_0

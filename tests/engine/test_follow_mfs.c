@@ -26,7 +26,7 @@
 #include "tests/lib/fake_mfs_master.h"
 #include "tests/lib/repo_tools.h"
 
-enum { WAIT_MS = 30000, STEP_US = 5000 };
+enum { WAIT_MS = 600000, STEP_US = 5000 };
 
 struct world {
 	struct fake_mfs *master;
@@ -69,7 +69,7 @@ begin(struct world *w)
 	const struct fault_plan plan = { decide, w, ERR_IO };
 	struct error err = ERROR_INIT;
 
-	*w = (struct world){ .master = fake_mfs_start(), .timeout = "3" };
+	*w = (struct world){ .master = fake_mfs_start(), .timeout = "60" };
 	(void)pthread_mutex_init(&w->lock, NULL);
 	(void)snprintf(w->host, sizeof(w->host), "127.0.0.1");
 	(void)snprintf(w->journals, sizeof(w->journals),
@@ -446,6 +446,8 @@ test_left_alone(void **state)
 static void
 test_there_and_back(void **state)
 {
+	const struct fake_mfs_faults none = { .seed = 0 },
+				     away = { .refuse = true };
 	struct world w;
 
 	begin(&w);
@@ -453,11 +455,16 @@ test_there_and_back(void **state)
 	wait_last(&w, fake_mfs_changes(w.master, 10));
 	w.broken = true;
 	for (uint64_t id = 1; id <= 4; id++) {
+		uint64_t last;
+
+		fake_mfs_fault(w.master, &away);
 		fake_mfs_hang_up(w.master);
 		fake_mfs_replace(w.master, id % 2 == 0 ? 0x22 : 0x11);
 		(void)fake_mfs_changes(w.master, 5 + (unsigned)id);
 		fake_mfs_save(w.master, 10);
-		wait_last(&w, fake_mfs_changes(w.master, 5));
+		last = fake_mfs_changes(w.master, 5);
+		fake_mfs_fault(w.master, &none);
+		wait_last(&w, last);
 	}
 	w.broken = false;
 	wait_sealed(&w, "0000000000000011", 13);

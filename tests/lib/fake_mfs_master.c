@@ -577,6 +577,9 @@ fake_mfs_seen(struct fake_mfs *f, struct fake_mfs_seen *out)
 {
 	lock(f);
 	*out = f->seen;
+	for (size_t i = 0; i < CONNS; i++)
+		if (f->conns[i].fd >= 0)
+			out->unsent += f->conns[i].out.len;
 	unlock(f);
 }
 

@@ -56,6 +56,7 @@ struct fake_mfs_seen {
 	unsigned timeout_sec; /* likewise */
 	uint32_t version; /* likewise */
 	uint64_t image_bytes; /* asked for */
+	size_t unsent; /* bytes that wait to be sent, now */
 	char trouble[160]; /* against the protocol; "" where nothing is */
 };
 

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -220,7 +221,7 @@ settle(struct pair *p, const struct buf *want)
 {
 	enum err rc = ERR_OK;
 
-	for (int i = 0; i < 500 && rc == ERR_OK; i++) {
+	for (int i = 0; i < 6000 && rc == ERR_OK; i++) {
 		if (p->told.len >= want->len)
 			break;
 		rc = mfs_step(p->m, 10, &p->err);
@@ -269,10 +270,16 @@ same_asked(struct pair *p, const struct buf *want)
 	ssize_t n;
 
 	assert_non_null(got);
-	while (len <= want->len &&
-		(n = recv(p->fd, got + len, want->len + 1 - len,
-			 MSG_DONTWAIT)) > 0)
+	while (len <= want->len) {
+		struct pollfd ready = { .fd = p->fd, .events = POLLIN };
+
+		if (poll(&ready, 1, len < want->len ? 60000 : 0) != 1)
+			break;
+		n = recv(p->fd, got + len, want->len + 1 - len, MSG_DONTWAIT);
+		if (n <= 0)
+			break;
 		len += (size_t)n;
+	}
 	assert_int_equal(len, want->len);
 	assert_memory_equal(got, want->data, len);
 	free(got);

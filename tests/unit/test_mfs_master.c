@@ -1,10 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bytes of a master, in any pieces, against what has to come of them. */
-#include "base/time.h"
+#include <dlfcn.h>
+
 #include "tests/lib/mfs_pair.h"
 #include "tests/lib/prng.h"
 
 enum { MARKS_MAX = 1 << 17 };
+
+/* How often the client waited for what did not come. */
+static unsigned in_vain;
+
+typedef int poller(struct pollfd *v, nfds_t n, int ms);
+
+int
+poll(struct pollfd *v, nfds_t n, int ms)
+{
+	poller *real = (poller *)dlsym(RTLD_NEXT, "poll");
+	int ready;
+
+	assert_non_null(real);
+	ready = real(v, n, ms);
+	in_vain += ready == 0 && n > 0 && ms != 0;
+	return ready;
+}
 
 /* What a master sends, and what has to come of it. */
 struct talk {
@@ -256,7 +274,6 @@ failing_events(void **state)
 	(void)state;
 	talk_init(&t, 3, 2500);
 	for (int at = 0;; at++) {
-		double before;
 		struct pair p;
 		enum err rc;
 
@@ -273,10 +290,10 @@ failing_events(void **state)
 		must_fail(rc, ERR_CANCELLED, &p.err, "event");
 		assert_int_equal(p.events, at + 1);
 		/* What is here already is not waited for. */
-		before = mono_sec();
+		in_vain = 0;
 		if (p.told.len < t.want.len)
 			must(mfs_step(p.m, 2000, &p.err), &p.err);
-		assert_true(mono_sec() - before < 1);
+		assert_int_equal(in_vain, 0);
 		must(settle(&p, &t.want), &p.err);
 		same_told(&p, &t.want);
 		pair_fini(&p);
@@ -302,9 +319,9 @@ steps_are_bounded(void **state)
 	static struct talk t;
 	struct pair p;
 	size_t most = 0, at = 0;
-	double before = mono_sec();
 
 	(void)state;
+	in_vain = 0;
 	talk_init(&t, 9, 0);
 	buf_clear(&t.bytes);
 	buf_clear(&t.want);
@@ -327,7 +344,7 @@ steps_are_bounded(void **state)
 	}
 	same_told(&p, &t.want);
 	assert_true(most < 2 << 20);
-	assert_true(mono_sec() - before < 3);
+	assert_int_equal(in_vain, 0);
 	pair_fini(&p);
 	talk_fini(&t);
 }

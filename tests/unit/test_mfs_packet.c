@@ -104,7 +104,7 @@ bad_packets(void **state)
 		if (bad[i].asked == IMAGE)
 			must(mfs_fetch(p.m, MFS_IMAGE, &p.err), &p.err);
 		rc = feed(&p, bytes, len);
-		for (int k = 0; k < 100 && rc == ERR_OK; k++)
+		for (int k = 0; k < 6000 && rc == ERR_OK; k++)
 			rc = mfs_step(p.m, 10, &p.err);
 		must_fail(rc, ERR_CORRUPT, &p.err, bad[i].text);
 		assert_non_null(strstr(p.err.msg, "master 127.0.0.1:"));
@@ -146,7 +146,7 @@ recorded_4x(void **state)
 	same_told(&p, &want);
 	len = from_hex(bytes, "00 00 00 34 00 00 00 05 02 00 04 3b 04");
 	rc = feed(&p, bytes, len);
-	for (int i = 0; i < 100 && rc == ERR_OK; i++)
+	for (int i = 0; i < 6000 && rc == ERR_OK; i++)
 		rc = mfs_step(p.m, 10, &p.err);
 	must_fail(rc, ERR_AGAIN, &p.err, "refuses us (answer 2)");
 	pair_fini(&p);

@@ -20,7 +20,7 @@
 #include "tests/lib/fake_mfs_master.h"
 #include "tests/lib/prng.h"
 
-enum { WAIT_MS = 30000, STEP_US = 5000, SEEDS = 3 };
+enum { WAIT_MS = 300000, STEP_US = 5000, SEEDS = 3 };
 
 struct world {
 	struct fake_mfs *master;
@@ -32,7 +32,7 @@ struct world {
 static void
 begin(struct world *w)
 {
-	struct receive_conf conf = { .host = "127.0.0.1", .timeout_sec = 10 };
+	struct receive_conf conf = { .host = "127.0.0.1", .timeout_sec = 60 };
 	struct error err = ERROR_INIT;
 
 	memset(w, 0, sizeof(*w));
@@ -233,6 +233,7 @@ test_went_back(void **state)
 static void
 test_replaced(void **state)
 {
+	const struct fake_mfs_faults none = { 0 }, away = { .refuse = true };
 	char gen[HOME_GEN_MAX];
 	struct world w;
 	uint64_t last;
@@ -240,11 +241,14 @@ test_replaced(void **state)
 	begin(&w);
 	start(&w);
 	wait_for(&w, fake_mfs_changes(w.master, 10));
+	/* Not before it is what it is to be. */
+	fake_mfs_fault(w.master, &away);
 	fake_mfs_hang_up(w.master);
 	fake_mfs_replace(w.master, 0x1234);
 	(void)fake_mfs_changes(w.master, 5);
 	fake_mfs_save(w.master, 10);
 	last = fake_mfs_changes(w.master, 5);
+	fake_mfs_fault(w.master, &none);
 	wait_health(&w, FOLLOW_OTHER);
 	wait_for(&w, last);
 	(void)durable(&w, gen);
