@@ -58,8 +58,9 @@ class Log:
             b"", b"\r", b"\0", b"\1\0\1 %d" % self.id, b"007 0 00 000",
             b"%019d:%020d:%021d" % (self.id, self.id, self.id),
             b"%d %d %d" % (10**19 - 1, 10**19, 10**20 - 1),
-            b"%d %d %d" % (2**63, 2**64 - 1, 2**64), b"%d" % (10**20 + self.id),
-            "zw\u00f6lf \u2615 %d".encode() % self.id, b"\xff\xfe%d\x80" % self.id,
+            b"%d %d %d" % (2**63, 2**64 - 1, 2**64),
+            b"%d" % (10**20 + self.id), b"\xff\xfe%d\x80" % self.id,
+            "zw\u00f6lf \u2615 %d".encode() % self.id,
             b"word" * (1 + self.below(700)), b"1," * (1 + self.below(150)),
             b" ".join(b"%d" % self.below(1 << 64) for _ in range(9)),
             b"%d: %d|CREATE(" % (self.id, self.time), b"-1 +2 -0 1e5 0x1f"))

@@ -178,8 +178,8 @@ def move_all(repository):
     packs = sorted(repository.pack_lists)
     snapshots = [name for name in repository.names("snapshots")]
     told = [gather(repository, kind) for kind in (DATA, NODE)]
-    name = put_segment(repository, "%d.base" % (repository.counting.newest + 1),
-                       bytes(16), told)
+    epoch = "%d.base" % (repository.counting.newest + 1)
+    name = put_segment(repository, epoch, bytes(16), told)
 
     time = bytes(2)
     maintenance = repository.keys.maintenance_secret
