@@ -11,6 +11,7 @@ listed comes back byte for byte; every byte of the repository is right, and it
 is about as large as a new one of the same snapshots.  The seed is printed; STRESS_SEED sets it.  The order of events is
 the machine's, so a seed does not repeat a run exactly.
 """
+import glob
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ import time
 
 COFFER = os.environ.get('COFFER', os.path.join(os.getcwd(), 'build/coffer'))
 WRITERS, KEPT = 4, 3
+FENCED = 'took too long and was fenced'  # twice, on a slow machine
 SLACK = 3 << 20  # nodes, tables, padding: of small packs
 
 
@@ -48,14 +50,20 @@ class Repository:
     def __init__(self, work, name):
         self.path = os.path.join(work, name)
         self.cache = os.path.join(work, name + '-cache')
-        self.log = os.path.join(work, name + '.log')
+
+    def log(self, who):
+        return '%s-%s.log' % (self.path, who)
+
+    def last_line(self, who):
+        with open(self.log(who), 'rb') as log:
+            return log.read().splitlines()[-1].decode(errors='replace')
 
     def start(self, argv, who='admin', out=subprocess.DEVNULL):
         env = dict(os.environ, COFFER_REPOSITORY=self.path,
                    COFFER_PASSWORD='the ' + who,
                    COFFER_CACHE_DIR=os.path.join(self.cache, who))
-        with open(self.log, 'ab') as log:
-            log.write((' '.join([who] + argv) + '\n').encode())
+        with open(self.log(who), 'ab') as log:
+            log.write((' '.join(argv) + '\n').encode())
             log.flush()
             return subprocess.Popen([COFFER] + argv, env=env, stdout=out,
                                     stderr=log, stdin=subprocess.DEVNULL)
@@ -73,9 +81,11 @@ class Repository:
                   '--pack-size', '1M'])
 
     def size(self):
+        """Without what was half written when its writer was killed: who writes
+        there next removes it."""
         return sum(os.path.getsize(os.path.join(folder, name))
                    for folder, _, names in os.walk(self.path)
-                   for name in names)
+                   for name in names if not name.startswith('.tmp-'))
 
 
 class Actor(threading.Thread):
@@ -100,7 +110,7 @@ class Actor(threading.Thread):
             self.failed = '%s: %s' % (self.name, why)
 
     def command(self, argv, who, ok=(0,)):
-        """What it said; None where it was killed."""
+        """What it said; None where it was killed, or fenced."""
         child = self.repo.start(argv, who, subprocess.PIPE)
         self.runs += 1
         if self.rng.random() < 0.3:
@@ -116,6 +126,11 @@ class Actor(threading.Thread):
         if child.returncode not in ok:
             raise Failure('%s: exit status %d' % (' '.join(argv),
                                                   child.returncode))
+        if child.returncode != 0:
+            why = self.repo.last_line(who)
+            if FENCED not in why:
+                raise Failure('%s: %s' % (' '.join(argv), why))
+            return None
         return [json.loads(line) for line in said.splitlines()]
 
 
@@ -150,7 +165,7 @@ class Writer(Actor):
         self.change()
         held = manifest(self.top)
         said = self.command(['backup', '--json', '--no-progress', '--host',
-                             self.name, self.top], self.name)
+                             self.name, self.top], self.name, (0, 1))
         if said is not None:
             done = [s for s in said if s.get('type') == 'summary']
             self.acknowledged.append((done[-1]['id'], held))
@@ -262,8 +277,10 @@ def main():
     try:
         stress(work, float(os.environ.get('STRESS_SEC', sys.argv[1])), seed)
     except Failure as why:
-        with open(os.path.join(work, 'repo.log'), 'rb') as f:
-            sys.stderr.buffer.write(b''.join(f.readlines()[-20:]))
+        for log in sorted(glob.glob(os.path.join(work, '*.log'))):
+            print(log, file=sys.stderr, flush=True)
+            with open(log, 'rb') as f:
+                sys.stderr.buffer.write(b''.join(f.readlines()[-20:]))
         sys.exit('stress: %s (seed %d)' % (why, seed))
     finally:
         shutil.rmtree(work, ignore_errors=True)
