@@ -35,7 +35,7 @@ run_list(const struct rig *w, const char *program, va_list words)
 	size_t n = 0;
 
 	argv[n++] = (char *)(uintptr_t) "timeout";
-	argv[n++] = (char *)(uintptr_t) "60";
+	argv[n++] = (char *)(uintptr_t) "300";
 	argv[n++] = (char *)(uintptr_t)program;
 	if (strcmp(program, "rbd") == 0 || strcmp(program, "ceph") == 0) {
 		argv[n++] = (char *)(uintptr_t) "-c";

@@ -7,8 +7,9 @@ load lab
 
 setup_file() {
 	ceph_cluster_start c1 7600
-	# How long a killed client is waited for.
-	ceph_on c1 config set global osd_client_watch_timeout 6
+	# How long a killed client is waited for; a live one tells of itself
+	# every five seconds.
+	ceph_on c1 config set global osd_client_watch_timeout 12
 }
 
 # Each test has images of its own, and a repository.
@@ -255,7 +256,9 @@ why() {
 	cat >"$T/hook" <<-END
 		#!/bin/sh
 		[ "\$1" = thaw ] || exit 0
-		(sleep \$(cat "$T/delay"); kill -9 \$PPID) >/dev/null 2>&1 3>&- &
+		(sleep \$(cat "$T/delay")
+			[ ! "/proc/\$PPID/exe" -ef "$COFFER" ] || kill -9 \$PPID
+		) >/dev/null 2>&1 3>&- &
 		[ "\$(cat "$T/delay")" != 0 ] || wait
 	END
 	chmod +x "$T/hook"
@@ -307,8 +310,8 @@ why() {
 	ours "$IMG" | cmp - "$T/before"
 	# shellcheck disable=SC2016
 	printf '#!/bin/sh\n[ $1 = thaw ] || exec sleep 60\n' >"$hook"
-	fails_with 1 "more than 1 seconds" backup -q -o conf="$CONF" \
-		-o hook="$hook" -o hook-timeout=1 "rbd:$IMG" rbd:volumes/hooked
+	fails_with 1 "more than 4 seconds" backup -q -o conf="$CONF" \
+		-o hook="$hook" -o hook-timeout=4 "rbd:$IMG" rbd:volumes/hooked
 	fails_with 1 "no-such-hook" backup -q -o conf="$CONF" \
 		-o hook=no-such-hook "rbd:$IMG"
 	ours "$IMG" | cmp - "$T/before"
@@ -433,7 +436,9 @@ why() {
 @test "a snapshot that is removed under its reader fails the run" {
 	begin gone
 	image 512 "$IMG"
-	fill "$IMG" 0 300000000
+	fill "$IMG" 0 125000000
+	# It shall take 25 seconds to read.
+	rbd_on c1 config image set "$IMG" rbd_qos_read_bps_limit 5M
 	cat >"$T/hook" <<-END
 		#!/bin/bash
 		[ "\$1" = thaw ] || exit 0

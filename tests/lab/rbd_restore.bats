@@ -9,9 +9,10 @@ load lab
 setup_file() {
 	ceph_cluster_start c1 7700 --cephx
 	ceph_cluster_start c2 7720 --cephx --bytes $((600 << 20))
-	# So that a client that was killed is soon forgotten.
-	ceph_on c1 tell osd.0 config set osd_client_watch_timeout 3 >/dev/null
-	ceph_on c2 tell osd.0 config set osd_client_watch_timeout 3 >/dev/null
+	# So that a client that was killed is soon forgotten; a live one tells of
+	# itself every five seconds.
+	ceph_on c1 tell osd.0 config set osd_client_watch_timeout 12 >/dev/null
+	ceph_on c2 tell osd.0 config set osd_client_watch_timeout 12 >/dev/null
 }
 
 # A repository, and names of this test's own.
@@ -76,17 +77,18 @@ scribble() {
 
 backup() { coffer backup -q -o "$C1" "rbd:$V"; }
 
-# within SECONDS COMMAND...: try it until it succeeds.
-within() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		if [ $SECONDS -ge $end ]; then
-			echo "in vain: $*"
-			return 1
-		fi
-		sleep 0.1
-	done
+# slow_down SECONDS: what is written to the pool "volumes" of the other cluster
+# takes so long for 64 MiB, of clients that come until speed_up.
+slow_down() {
+	rbd_on c2 config pool set volumes rbd_qos_write_bps_limit \
+		$(((64 << 20) / $1))
+}
+speed_up() { rbd_on c2 config pool remove volumes rbd_qos_write_bps_limit; }
+
+has_begun() {
+	local n
+	n=$(rbd_on c2 image-meta get "$1" coffer.restore.done 2>/dev/null) &&
+		[ "$n" -gt 0 ]
 }
 
 # The member of the summary that --json prints.
@@ -206,15 +208,14 @@ bytes_used() { rbd_on "$1" du --format json "$2" | jq '.images[0].used_size'; }
 	begin
 	new_image 64
 	backup
+	slow_down 60
 	"$COFFER" restore latest --to "rbd:$V" -o "$C2" -o depth=1 \
 		--mark-every 1M --workers 1 -q 3>&- &
 	pid=$!
-	for _ in $(seq 500); do
-		done=$(rbd_on c2 image-meta get "$V" coffer.restore.done 2>/dev/null || true)
-		[ "${done:-0}" -eq 0 ] || break
-	done
-	kill -KILL $pid 2>/dev/null || true
+	within 60 has_begun "$V"
+	kill -KILL $pid
 	wait $pid || true
+	speed_up
 	rbd_on c2 image-meta list "$V"
 	[ "$(rbd_on c2 image-meta get "$V" coffer.restore.done)" -gt 0 ]
 	rbd_on c2 image-meta get "$V" coffer.restore | grep '^new:.*:/images/volumes/v'
@@ -235,16 +236,18 @@ bytes_used() { rbd_on "$1" du --format json "$2" | jq '.images[0].used_size'; }
 	backup
 	rbd_on c1 create --size 8M backups/busy
 	/usr/bin/python3 - "$(ceph_conf c1)" <<-'END' 3>&- &
-		import sys, time, rados, rbd
+		import os, sys, time, rados, rbd
+		parent = os.getppid()
 		cluster = rados.Rados(conffile=sys.argv[1])
 		cluster.connect()
 		io = cluster.open_ioctx("backups")
 		image = rbd.Image(io, "busy")
 		open("ready", "w").close()
-		time.sleep(60)
+		while os.getppid() == parent:
+		    time.sleep(0.1)
 	END
 	pid=$!
-	within 30 [ -e ready ]
+	within 120 [ -e ready ]
 	fails_with 1 "others have it open" restore latest --to rbd:backups/busy \
 		-o "$C1" --overwrite always
 	coffer restore latest --to rbd:backups/busy -o "$C1" --overwrite always -o force=yes -q
@@ -326,20 +329,17 @@ cluster_is_not_full() { ! cluster_is_full; }
 	backup
 	coffer restore latest --to rbd:volumes/there -o "$C2" -q
 	full_ratios 0.001 0.002 0.003
-	within 90 cluster_is_full
-	run timeout 120 "$COFFER" restore latest --to rbd:volumes/full -o "$C2" -o timeout=10
+	within 200 cluster_is_full
+	run timeout 300 "$COFFER" restore latest --to rbd:volumes/full -o "$C2" -o timeout=10
 	echo "$output"
 	[ "$status" -eq 1 ]
 	[[ $output == *"the cluster is full"* ]]
 	full_ratios 0.85 0.9 0.95
-	within 90 cluster_is_not_full
+	within 200 cluster_is_not_full
 	coffer restore latest --to rbd:volumes/full -o "$C2" -q --overwrite always
 	same_as_source c2 volumes/full
 }
 
-@test "an OSD that stops ends it with a sentence, and it goes on when it is back" {
-	begin
-	new_image 64
 nobody_has_it_open() { rbd_on c2 status "$1" | grep -q 'Watchers: none'; }
 
 @test "an OSD that stops before the image is open, or while it is opened" {
@@ -382,11 +382,15 @@ nobody_has_it_open() { rbd_on c2 status "$1" | grep -q 'Watchers: none'; }
 	rbd_on c2 image-meta list volumes/stuck | grep -q 'are 0 metadata'
 }
 
+@test "an OSD that stops ends it with a sentence, and it goes on when it is back" {
+	begin
+	new_image 64
 	backup
-	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3 -o depth=1 \
+	slow_down 60
+	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=8 -o depth=1 \
 		--mark-every 1M --workers 1 -q 2>said 3>&- &
 	pid=$!
-	within 30 rbd_on c2 image-meta get volumes/dead coffer.restore.done
+	within 60 has_begun volumes/dead
 	kill -STOP "$(cat "$LAB/c2/run/osd.0.pid")"
 	begin=$(date +%s)
 	status=0
@@ -394,9 +398,10 @@ nobody_has_it_open() { rbd_on c2 status "$1" | grep -q 'Watchers: none'; }
 	cat said
 	[ "$status" -eq 1 ]
 	[ "$(wc -l <said)" -eq 1 ]
-	[ "$(($(date +%s) - begin))" -lt 60 ]
+	[ "$(($(date +%s) - begin))" -lt 180 ]
 	kill -CONT "$(cat "$LAB/c2/run/osd.0.pid")"
-	within 60 coffer restore latest --to rbd:volumes/dead -o "$C2" -o timeout=10 -q
+	speed_up
+	within 120 coffer restore latest --to rbd:volumes/dead -o "$C2" -o timeout=10 -q
 	same_as_source c2 volumes/dead
 	ceph_cluster_stop c2
 	fails_with 1 "" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=3
