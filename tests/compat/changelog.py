@@ -23,6 +23,9 @@ class Log:
         self.inode = FIRST_INODE
         self.chunk = 1 << 32
         self.names = [b"name-0000.txt"]
+        # At the front only: where a writer looks at the middle of a chunk,
+        # they may be why it takes it for no text.
+        self.zeros = [b"\1\0\1 7", b"\0", b"\0\0 00"]
 
     def below(self, n):
         return self.prng.randrange(n)
@@ -54,8 +57,10 @@ class Log:
             self.recent(), self.time, self.time - self.below(9), self.time)
 
     def odd(self):
+        if self.zeros:
+            return self.zeros.pop()
         return self.prng.choice((
-            b"", b"\r", b"\0", b"\1\0\1 %d" % self.id, b"007 0 00 000",
+            b"", b"\r", b"\1", b"007 0 00 000",
             b"%019d:%020d:%021d" % (self.id, self.id, self.id),
             b"%d %d %d" % (10**19 - 1, 10**19, 10**20 - 1),
             b"%d %d %d" % (2**63, 2**64 - 1, 2**64),
