@@ -82,7 +82,7 @@ has_images() { [ "$(find "$T/j" -name 'metadata.*.mfs' | wc -l)" -eq "$1" ]; }
 		[ $((ADDED * 100)) -lt $((first * 15)) ]
 		eventually has_images 1
 	done
-	[ "$(awk '/^VmHWM/ { print $2 }' "/proc/$FOLLOWER/status")" -lt 32000 ]
+	[ "$(awk '/^VmHWM/ { print $2 }' "/proc/$FOLLOWER/status")" -lt 26000 ]
 	follow_end
 	for hour in start one two; do
 		same_image $hour
