@@ -4,12 +4,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fsx.h"
+
+enum { TICK_MS = 200 };
 
 struct rbd_in {
 	struct rbd_in_conf conf;
@@ -180,7 +183,22 @@ is_stopped(const struct file *f)
 	return f->stop != NULL && *f->stop;
 }
 
-/* A signal ends a read that waits for a pipe, too. */
+/* Until a pipe has something to read.  A signal may come just before the wait
+ * for it, so nothing waits for long.  False: it is stopped. */
+static bool
+may_read(const struct file *f)
+{
+	struct pollfd p = { .fd = f->fd, .events = POLLIN };
+	int n = 0;
+
+	while (n == 0 && !is_stopped(f)) {
+		n = poll(&p, 1, TICK_MS);
+		if (n < 0 && errno == EINTR)
+			n = 0;
+	}
+	return !is_stopped(f);
+}
+
 static enum err
 file_read(void *arg, void *data, size_t len, size_t *got, struct error *err)
 {
@@ -188,7 +206,7 @@ file_read(void *arg, void *data, size_t len, size_t *got, struct error *err)
 	uint8_t *to = data;
 	size_t done = 0;
 
-	while (done < len && !is_stopped(f)) {
+	while (done < len && may_read(f)) {
 		ssize_t n = read(f->fd, to + done, len - done);
 
 		if (n < 0 && errno == EINTR)

@@ -4,6 +4,8 @@
  * refused, with the offset of the record; what is written is read again.
  */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "format/rbd_export.h"
@@ -525,6 +527,42 @@ test_container_again(void **state)
 	free(data);
 }
 
+/* ---- a pipe ---- */
+
+static void *
+stop_soon(void *arg)
+{
+	(void)usleep(50000);
+	atomic_store((atomic_bool *)arg, true);
+	return NULL;
+}
+
+/* Who waits for a pipe sees by itself that it is to end: the signal that said
+ * so may have come just before it waited. */
+static void
+test_stopped(void **state)
+{
+	struct error err = ERROR_INIT;
+	atomic_bool stop = false;
+	struct rbd_in *in = NULL;
+	pthread_t thread;
+	char path[64], have[8];
+	size_t got = 0;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(write(fds[1], "1234", 4), 4);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[0]);
+	must(rbd_in_open_file(&in, path, true, &stop, &err), &err);
+	assert_int_equal(pthread_create(&thread, NULL, stop_soon, &stop), 0);
+	must_fail(rbd_in_read(in, have, sizeof(have), &got, &err),
+		ERR_CANCELLED, &err, "interrupted");
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	rbd_in_free(in);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+}
+
 int
 main(void)
 {
@@ -541,6 +579,7 @@ main(void)
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_container_again),
+		cmocka_unit_test(test_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
