@@ -2,15 +2,15 @@
 /*
  * ceph_patience: calls of librados and librbd that may never return.
  *
- * librbd 16 gives what it asks of an OSD a time limit, but neither the watch by
- * which it hears of an image's changes nor the notice that it sends of its own:
- * where the OSD stops at the wrong moment, opening for writing, asking for the
- * lock, and so whatever changes a header, wait without end.  librados asks the
- * monitors without one what the newest map is, as for a pool that it does not
- * know.  Such a call is made by a thread of its own, with what it needs and
- * what it makes in a record that is the thread's.  Who has waited for too long
- * goes on without it; the connection is lost from then on, and nothing of it is
- * closed, which would wait for the same.
+ * What changes an image's header asks for its lock first, and where the OSD
+ * stops at the wrong moment librbd 16 waits for that without end, whatever the
+ * time limits say.  librados has none for asking a monitor what the newest map
+ * is, as it does for a pool that it does not know.  So what changes a header,
+ * takes a lock or registers a watch (opening for writing), and what may ask for
+ * a map, is called by a thread of its own, with what it needs and what it makes
+ * in a record that is the thread's.  Who has waited for too long goes on
+ * without it; the connection is lost from then on, and nothing of it is closed,
+ * which would wait for the same.
  *
  * What is read of an image that was opened without write ends by the time limit
  * of the OSD: it asks for no lock, and has no watch.  One that is open for
