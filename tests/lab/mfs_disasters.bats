@@ -63,7 +63,8 @@ a_moment() {
 }
 
 # The master starts so many seconds before its next full hour; without them, up
-# to 20.
+# to 20.  It keeps its images: an hour may end and it be stopped while one that
+# is before all of that is compared with.
 master_up() {
 	local before=$1
 	if [ -z "$before" ]; then
@@ -71,7 +72,7 @@ master_up() {
 		before=$((DRAWN + 2))
 	fi
 	HOURS=$((HOURS + 1))
-	mfs_start s 9930 --at "$(date -u -d "2026-11-21 UTC + $HOURS hours - $before seconds" '+%F %T')"
+	mfs_start s 9930 --set BACK_META_KEEP_PREVIOUS=50 --at "$(date -u -d "2026-11-21 UTC + $HOURS hours - $before seconds" '+%F %T')"
 }
 
 # Changes all the time, by a client that never ends by itself: mfsmaster forgets
