@@ -65,7 +65,7 @@ columns_likely(const void *data, size_t len)
 	size_t n = len / 2 < GLANCE ? len / 2 : GLANCE;
 	size_t lines = 0, digits = 0;
 
-	if (len < COLUMNS_MIN || memchr(p, 0, n) != NULL)
+	if (len < COLUMNS_MIN)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		lines += p[i] == '\n';
