@@ -167,7 +167,9 @@ static void
 add_log(const struct fake_mfs *f, struct buf *b, unsigned hour)
 {
 	for (size_t i = 0; i < f->n_lines; i++) {
-		if (f->lines[i].hour != hour)
+		if (f->lines[i].hour != hour ||
+			(f->faults.logged > 0 &&
+				f->lines[i].id >= f->faults.logged))
 			continue;
 		add(b, f->lines[i].text, strlen(f->lines[i].text));
 		add(b, "\n", 1);

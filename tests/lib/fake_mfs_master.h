@@ -43,6 +43,7 @@ struct fake_mfs_faults {
 	unsigned damaged_block; /* of a download, from 1 on */
 	enum fake_mfs_damage damage;
 	uint64_t remembers; /* no replay from an id below */
+	uint64_t logged; /* its log ends before this change; 0: it has all */
 	bool no_version; /* as one that does not know the question */
 	/* This answer of a download (1: its size, 2: the first block ...) and
 	 * those behind it do not come, only signs of life do. */

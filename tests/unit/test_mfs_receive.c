@@ -20,7 +20,7 @@
 #include "tests/lib/fake_mfs_master.h"
 #include "tests/lib/prng.h"
 
-enum { WAIT_MS = 300000, STEP_US = 5000, SEEDS = 3 };
+enum { WAIT_MS = 300000, STEP_US = 5000, SEEDS = 3, LAG_SEC = 9 };
 
 struct world {
 	struct fake_mfs *master;
@@ -230,6 +230,34 @@ test_went_back(void **state)
 	end(&w);
 }
 
+/* Another process of the master's writes its log: where the disk is slow, some
+ * seconds later. */
+static void
+test_log_lags(void **state)
+{
+	const struct fake_mfs_faults none = { 0 }, lags = { .logged = 90 };
+	char gen[HOME_GEN_MAX], next[HOME_GEN_MAX];
+	struct world w;
+
+	begin(&w);
+	start(&w);
+	wait_for(&w, fake_mfs_changes(w.master, 100));
+	(void)durable(&w, gen);
+	fake_mfs_fault(w.master, &lags);
+	fake_mfs_hang_up(w.master);
+	for (int us = 0; us < LAG_SEC * 1000000; us += STEP_US) {
+		(void)look(&w);
+		(void)usleep(STEP_US);
+	}
+	fake_mfs_fault(w.master, &none);
+	wait_for(&w, fake_mfs_changes(w.master, 10));
+	(void)durable(&w, next);
+	assert_string_equal(gen, next);
+	assert_int_equal(w.health_seen & 1u << FOLLOW_WENT_BACK, 0);
+	check_lines(&w);
+	end(&w);
+}
+
 static void
 test_replaced(void **state)
 {
@@ -361,6 +389,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_went_back),
+		cmocka_unit_test(test_log_lags),
 		cmocka_unit_test(test_replaced),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_short_logs),

@@ -36,7 +36,7 @@ enum {
 	HOUR_SEC = 3600,
 	IMAGE_AGAIN_SEC = 60, /* while the master still writes it */
 	IMAGE_TRIES = 5,
-	BEHIND_MAX = 3
+	BEHIND_MAX = 5 /* within half a minute */
 };
 
 /* How often the time at which the master was heard of is noted. */
@@ -410,7 +410,7 @@ fetch(struct session *s, enum mfs_file file, uint64_t max, struct error *err)
 
 /*
  * A master that has not got as far as we are: its log is written by another
- * process and may lag for a moment, so it is asked three times.
+ * process and may lag where its disk is slow, so it is asked again.
  */
 static enum err
 check_behind(struct session *s, struct error *err)
