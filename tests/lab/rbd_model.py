@@ -252,7 +252,8 @@ class World:
     def forget_some(self):
         gone = [s for s in self.expected if self.rng.random() < 0.5]
         if gone:
-            self.run("forget", "-q", *gone)
+            # Of a group they may be all.
+            self.run("forget", "-q", "--force", *gone)
             self.run("prune", "-q", "--grace", "0")
         for snapshot in gone:
             del self.expected[snapshot]
