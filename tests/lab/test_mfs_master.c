@@ -151,6 +151,7 @@ set_clock(unsigned hour, unsigned before)
 	assert_int_equal(rename(tmp, path), 0);
 }
 
+/* Where its clock leaps over hours it remembers what was before. */
 static void
 up(void)
 {
@@ -158,7 +159,7 @@ up(void)
 	char port[8];
 
 	(void)snprintf(port, sizeof(port), "%d", PORT);
-	begin(&c, MFS_UP, w.dir, port, "--clock", NULL);
+	begin(&c, MFS_UP, w.dir, port, "--clock", "--keep", "15000", NULL);
 	finish(&c);
 }
 
