@@ -208,11 +208,11 @@ bytes_used() { rbd_on "$1" du --format json "$2" | jq '.images[0].used_size'; }
 	begin
 	new_image 64
 	backup
-	slow_down 60
+	slow_down 120
 	"$COFFER" restore latest --to "rbd:$V" -o "$C2" -o depth=1 \
 		--mark-every 1M --workers 1 -q 3>&- &
 	pid=$!
-	within 60 has_begun "$V"
+	within 120 has_begun "$V"
 	kill -KILL $pid
 	wait $pid || true
 	speed_up
@@ -386,11 +386,11 @@ nobody_has_it_open() { rbd_on c2 status "$1" | grep -q 'Watchers: none'; }
 	begin
 	new_image 64
 	backup
-	slow_down 60
+	slow_down 120
 	"$COFFER" restore latest --to rbd:volumes/dead -o "$C2" -o timeout=8 -o depth=1 \
 		--mark-every 1M --workers 1 -q 2>said 3>&- &
 	pid=$!
-	within 60 has_begun volumes/dead
+	within 120 has_begun volumes/dead
 	kill -STOP "$(cat "$LAB/c2/run/osd.0.pid")"
 	begin=$(date +%s)
 	status=0
