@@ -287,6 +287,15 @@ index_add(struct index *idx, const struct pack_info *pack,
 	return rc;
 }
 
+void
+index_forget(struct index *idx)
+{
+	(void)pthread_mutex_lock(&idx->publish);
+	pending_clear(idx->pending);
+	idx->n_published = 0;
+	(void)pthread_mutex_unlock(&idx->publish);
+}
+
 uint32_t
 index_unpublished(const struct index *idx)
 {

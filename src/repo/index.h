@@ -87,11 +87,17 @@ enum err index_find_other(struct index *idx, const struct id *id,
  * on it, or in a pack of this session, or some other thread of this process is
  * storing it now.  CLAIM_MINE: nobody has it;
  * the caller stores it and later calls index_add for its pack.  A claim is
- * never given back: a session in which storing a chunk failed, fails.
+ * not given back before the session ends: one in which storing a chunk failed,
+ * fails.
  */
 enum claim { CLAIM_HAVE, CLAIM_MINE };
 enum err index_claim(struct index *idx, const struct id *id, enum claim *claim,
 	struct error *err) MUST_CHECK;
+
+/* What a session claimed and did not store, or stored and no segment names, is
+ * not in the repository: the next one begins without.  While nobody claims or
+ * adds. */
+void index_forget(struct index *idx);
 
 /* A pack of this session is durable; its chunks can now be found.  Publishes
  * where many chunks came together since the last time. */

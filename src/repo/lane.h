@@ -34,9 +34,7 @@ struct repo {
 	pthread_mutex_t lock; /* of index while it is opened */
 	struct index *index;
 
-	/* One session at a time; and none after one that claimed chunks
-	 * which it then did not store: the index takes them for present. */
-	atomic_bool writing, claims_lost;
+	atomic_bool writing; /* one session at a time */
 };
 
 struct lane {

@@ -367,3 +367,22 @@ pending_drop(struct pending *p, uint32_t n)
 		free(pack);
 	}
 }
+
+void
+pending_clear(struct pending *p)
+{
+	for (size_t i = 0; i < SHARDS; i++) {
+		struct shard *s = &p->shards[i];
+
+		(void)pthread_mutex_lock(&s->lock);
+		free(s->slots);
+		free(s->entries);
+		s->slots = NULL;
+		s->entries = NULL;
+		s->cap = s->used = 0;
+		s->free = NONE;
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	while (pending_packs(p) > 0)
+		free(pop(p));
+}

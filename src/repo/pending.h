@@ -66,5 +66,7 @@ uint64_t pending_records(const struct pending *p);
 const struct pending_pack *pending_first(struct pending *p);
 /* Forget the n oldest packs, which a run holds now. */
 void pending_drop(struct pending *p, uint32_t n);
+/* Forget all, claims too.  While nobody but pending_find uses it. */
+void pending_clear(struct pending *p);
 
 #endif /* REPO_PENDING_H */

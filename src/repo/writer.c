@@ -11,8 +11,8 @@
  * found by the next run's deduplication, and the rest is garbage.
  *
  * A chunk that was claimed and then not stored would be taken for present by
- * every later session of this process, so the repo refuses those until it is
- * opened again (struct repo, claims_lost).
+ * every later session of this process, so the index forgets what a session
+ * claimed that did not end well, before the next may begin.
  */
 #include "repo/writer.h"
 
@@ -87,12 +87,7 @@ admit(struct repo *r, struct error *err)
 		return err_set(err, ERR_USAGE,
 			"another session of this process is at work in the "
 			"repository");
-	if (!atomic_load(&r->claims_lost))
-		return ERR_OK;
-	atomic_store(&r->writing, false);
-	return err_set(err, ERR_USAGE,
-		"an earlier session of this process did not end well; the "
-		"repository has to be opened again before the next");
+	return ERR_OK;
 }
 
 enum err
@@ -151,7 +146,7 @@ writer_free(struct writer *w)
 		session_doubt(&w->session);
 	upload_stop(w->upload);
 	if (has_lost(w))
-		atomic_store(&w->repo->claims_lost, true);
+		index_forget(w->index);
 	stage_free(w->stage);
 	session_end(&w->session);
 	atomic_store(&w->repo->writing, false);

@@ -16,9 +16,9 @@
  * in all, at most two of a kind, so 3 * (pack target, or
  * pack_max, + largest chunk).
  *
- * A repo has one writer at a time (ERR_USAGE), and after one that failed, or
- * was a dry run, it is opened again before the next: chunks that were claimed
- * in the index and not stored would be taken for present.
+ * A repo has one writer at a time (ERR_USAGE).  What one that failed, or was a
+ * dry run, claimed in the index and did not store is not taken for present by
+ * the next.
  *
  * Crash argument: pack durable, then segment durable, then the snapshot
  * object created exclusively.  Before the last step nothing refers to what

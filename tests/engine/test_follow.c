@@ -39,6 +39,7 @@ struct fake {
 	unsigned trouble, states;
 	struct follow_status seen;
 	bool broken; /* the repository */
+	bool packless; /* likewise, where packs are concerned */
 	bool deaf; /* who is told */
 	unsigned lists; /* of all snapshots */
 	bool keep; /* the directory, for the next run */
@@ -119,6 +120,8 @@ decide(void *arg, uint64_t n, enum store_op op, const char *name)
 	struct fake *f = arg;
 
 	f->lists += op == STORE_LIST && strcmp(name, "snapshots") == 0;
+	if (f->packless && op == STORE_PUT && strncmp(name, "packs/", 6) == 0)
+		return FAULT_BEFORE;
 	return f->broken ? FAULT_BEFORE : FAULT_NONE;
 }
 
@@ -435,6 +438,38 @@ test_away(void **state)
 	run(&f);
 }
 
+/* Amid a session: chunks are named that are not stored then. */
+static void
+script_packless(struct fake *f, const struct follow *to)
+{
+	struct error err = ERROR_INIT;
+
+	f->last = 1;
+	must(to->seal(to->arg, &err), &err);
+	f->last = 2;
+	f->stop = true; /* so that each is tried at once */
+	f->packless = true;
+	for (unsigned i = 1; i <= 3; i++) {
+		assert_int_equal(to->seal(to->arg, &err), ERR_IO);
+		tell(f, to, FOLLOW_PROTECTED, "");
+		assert_int_equal(f->seen.failures, i);
+	}
+	f->packless = false;
+	err = ERROR_INIT;
+	must(to->seal(to->arg, &err), &err);
+	tell(f, to, FOLLOW_PROTECTED, "");
+	assert_int_equal(f->seen.seals, 2);
+}
+
+static void
+test_packless(void **state)
+{
+	struct fake f = { .script = script_packless };
+
+	(void)snprintf(f.generation, sizeof(f.generation), "g");
+	run(&f);
+}
+
 /* ---- many of them ---- */
 
 /* CPU seconds of this process. */
@@ -599,6 +634,7 @@ main(void)
 		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_away),
+		cmocka_unit_test(test_packless),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_full_disk),
 	};

@@ -272,6 +272,30 @@ test_lengths(void **state)
 	store_close(st);
 }
 
+/* 100 bytes that an earlier session did not store are in the repository after
+ * this one. */
+static void
+stored_anew(struct repo *r, struct lane *lane, const uint8_t *bytes)
+{
+	struct writer_conf conf = { 0 };
+	struct buf out = BUF_INIT(1 << 20);
+	struct error err = ERROR_INIT;
+	struct writer_figures fig;
+	struct writer *w;
+	struct id id;
+
+	must(writer_open(&w, r, &conf, &err), &err);
+	must(writer_put_data(w, lane, bytes, 100, &id, NULL, &err), &err);
+	must(writer_commit(w, "record", 6, &err), &err);
+	writer_figures(w, &fig);
+	assert_int_equal(fig.chunks_new, 1);
+	writer_free(w);
+	must(repo_read_data(lane, &id, &out, &err), &err);
+	assert_int_equal(out.len, 100);
+	assert_memory_equal(out.data, bytes, 100);
+	buf_fini(&out);
+}
+
 static void
 test_dry_run(void **state)
 {
@@ -300,10 +324,54 @@ test_dry_run(void **state)
 	writer_free(w);
 	assert_int_equal(count_objects(st, ""), before);
 
-	/* The index believes in a chunk that is nowhere. */
-	conf.dry_run = false;
-	must_fail(writer_open(&again, r, &conf, &err), ERR_USAGE, &err,
-		"opened again");
+	/* The next one does not believe in a chunk that is nowhere. */
+	stored_anew(r, lane, bytes);
+	lane_free(lane);
+	repo_close(r);
+	store_close(st);
+}
+
+static enum fault
+no_packs(void *arg, uint64_t n, enum store_op op, const char *name)
+{
+	(void)n;
+	return *(_Atomic bool *)arg && op == STORE_PUT &&
+			       strncmp(name, "packs/", 6) == 0
+		       ? FAULT_BEFORE
+		       : FAULT_NONE;
+}
+
+/* A disk is full for a while: the same process goes on when it is not. */
+static void
+test_after_failure(void **state)
+{
+	_Atomic bool full = true;
+	const struct fault_plan plan = { no_packs, &full, ERR_NOSPACE };
+	struct writer_conf conf = { 0 };
+	struct store *inner = tool_repo_store(), *st;
+	struct error err = ERROR_INIT;
+	struct repo *r;
+	struct lane *lane;
+	uint8_t bytes[100] = { 1 };
+	struct writer *w;
+	struct id id;
+
+	(void)state;
+	must(store_fault_new(&st, inner, &plan, &err), &err);
+	r = tool_open(st, TOOL_PASS);
+	lane = tool_lane(r);
+	for (int i = 0; i < 3; i++) {
+		err = ERROR_INIT;
+		must(writer_open(&w, r, &conf, &err), &err);
+		must(writer_put_data(w, lane, bytes, 100, &id, NULL, &err),
+			&err);
+		assert_int_equal(writer_commit(w, "record", 6, &err),
+			ERR_NOSPACE);
+		writer_free(w);
+	}
+	full = false;
+	stored_anew(r, lane, bytes);
+	check_packs(r);
 	lane_free(lane);
 	repo_close(r);
 	store_close(st);
@@ -392,6 +460,7 @@ main(void)
 		cmocka_unit_test(test_inline),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_dry_run),
+		cmocka_unit_test(test_after_failure),
 		cmocka_unit_test(test_roles),
 		cmocka_unit_test(test_fenced),
 	};
