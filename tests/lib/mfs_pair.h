@@ -261,28 +261,55 @@ put_head(struct buf *b, uint32_t type, size_t len)
 	put_int(b, len, 4);
 }
 
+static inline size_t
+int_at(const uint8_t *p)
+{
+	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 |
+	       p[3];
+}
+
+/* Without the signs of life, which come where the machine stands still. */
+static inline void
+leave_out_nops(struct buf *b)
+{
+	size_t at = 0, out = 0;
+
+	while (b->len - at >= 8) {
+		size_t n = 8 + int_at(b->data + at + 4);
+
+		if (n > b->len - at)
+			break;
+		if (n > 8 || int_at(b->data + at) != 0) {
+			memmove(b->data + out, b->data + at, n);
+			out += n;
+		}
+		at += n;
+	}
+	memmove(b->data + out, b->data + at, b->len - at);
+	b->len -= at - out;
+}
+
 /* The master's side of it. */
 static inline void
 same_asked(struct pair *p, const struct buf *want)
 {
-	uint8_t *got = malloc(want->len + 1);
-	size_t len = 0;
-	ssize_t n;
+	struct buf got = BUF_INIT(MFS_STREAM_MAX);
+	uint8_t part[4096];
+	ssize_t n = 1;
 
-	assert_non_null(got);
-	while (len <= want->len) {
+	while (n > 0) {
 		struct pollfd ready = { .fd = p->fd, .events = POLLIN };
 
-		if (poll(&ready, 1, len < want->len ? 60000 : 0) != 1)
+		if (poll(&ready, 1, got.len < want->len ? 60000 : 0) != 1)
 			break;
-		n = recv(p->fd, got + len, want->len + 1 - len, MSG_DONTWAIT);
-		if (n <= 0)
-			break;
-		len += (size_t)n;
+		n = recv(p->fd, part, sizeof(part), MSG_DONTWAIT);
+		put(&got, part, n > 0 ? (size_t)n : 0);
+		leave_out_nops(&got);
 	}
-	assert_int_equal(len, want->len);
-	assert_memory_equal(got, want->data, len);
-	free(got);
+	assert_int_equal(got.len, want->len);
+	if (want->len > 0)
+		assert_memory_equal(got.data, want->data, want->len);
+	buf_fini(&got);
 }
 
 #endif /* TESTS_LIB_MFS_PAIR_H */
