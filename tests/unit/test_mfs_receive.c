@@ -20,7 +20,7 @@
 #include "tests/lib/fake_mfs_master.h"
 #include "tests/lib/prng.h"
 
-enum { WAIT_MS = 300000, STEP_US = 5000, SEEDS = 3, LAG_SEC = 9 };
+enum { WAIT_MS = 300000, STEP_US = 5000, SEEDS = 3, LAG_TIMES = 4 };
 
 struct world {
 	struct fake_mfs *master;
@@ -237,18 +237,21 @@ test_log_lags(void **state)
 {
 	const struct fake_mfs_faults none = { 0 }, lags = { .logged = 90 };
 	char gen[HOME_GEN_MAX], next[HOME_GEN_MAX];
+	struct fake_mfs_seen before, now;
 	struct world w;
 
 	begin(&w);
 	start(&w);
 	wait_for(&w, fake_mfs_changes(w.master, 100));
 	(void)durable(&w, gen);
+	fake_mfs_seen(w.master, &before);
 	fake_mfs_fault(w.master, &lags);
 	fake_mfs_hang_up(w.master);
-	for (int us = 0; us < LAG_SEC * 1000000; us += STEP_US) {
+	do {
 		(void)look(&w);
 		(void)usleep(STEP_US);
-	}
+		fake_mfs_seen(w.master, &now);
+	} while (now.connections < before.connections + LAG_TIMES);
 	fake_mfs_fault(w.master, &none);
 	wait_for(&w, fake_mfs_changes(w.master, 10));
 	(void)durable(&w, next);
