@@ -239,13 +239,18 @@ happens() {
 		follow_on
 		;;
 	master)
+		# What it tells and has not written when it is killed, it loses.
+		network stall
+		mfs_logged s
 		SIGNAL=KILL mfs_stop s master
+		network pass
 		until_is state connecting net
 		kept "$PROTECTED"
 		master_up
 		;;
 	both)
 		SIGNAL=KILL follow_end || true
+		mfs_logged s
 		SIGNAL=KILL mfs_stop s master
 		# It seals what it has, though nobody answers.
 		follow_on
