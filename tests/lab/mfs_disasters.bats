@@ -302,7 +302,7 @@ happens() {
 	all=${MFS_ORDER:-$all}
 	echo "MFS_SEED=$seed: $all"
 	mkdir "$T/j"
-	mount -t tmpfs -o size=200M tmpfs "$T/j" 2>/dev/null || true
+	mount -t tmpfs -o size="$((200 * ${MFS_ROUNDS:-1}))M" tmpfs "$T/j" 2>/dev/null || true
 	# With an image of its own: one that mfsmaster makes of none has the time
 	# at which it does.
 	master_up
