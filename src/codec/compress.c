@@ -194,7 +194,7 @@ squeeze_columns(struct compressor *c, int level, const void *data, size_t len,
 }
 
 /* Whichever is smaller.  Where columns take less than 3/4 of what level 1 makes
- * of the lines, no level makes less of those. */
+ * of the lines, it is supposed that no level makes less of those. */
 static size_t
 squeeze_lines(struct compressor *c, int level, const void *data, size_t len,
 	void *out, enum codec *codec)

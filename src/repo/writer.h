@@ -13,8 +13,8 @@
  *
  * Any number of threads may put at the same time, each with its own lane.  A
  * failure in the background is returned by the next call.  Memory: three packs
- * in all, at most two of a kind, so 3 * (pack target, or
- * pack_max, + largest chunk).
+ * in all, at most two of a kind, so 3 * (pack target, or pack_max, + largest
+ * chunk).
  *
  * A repo has one writer at a time (ERR_USAGE).  What one that failed, or was a
  * dry run, claimed in the index and did not store is not taken for present by
