@@ -11,14 +11,7 @@
 #include <unistd.h>
 
 #include "tests/engine/fake.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAVE_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAVE_SANITIZER 1
-#endif
-#endif
+#include "tests/lib/sanitizer.h"
 
 enum {
 	MIB = 1 << 20,

@@ -21,15 +21,8 @@
 #include <cmocka.h>
 
 #include "source/source.h"
+#include "tests/lib/sanitizer.h"
 #include "tests/lib/scale.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAVE_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAVE_SANITIZER 1
-#endif
-#endif
 
 #ifndef HAVE_SANITIZER
 /* How many allocations still succeed; negative: all do. */
